@@ -1,0 +1,21 @@
+"""Small types that the whole program shares."""
+
+from collections.abc import Mapping
+from typing import Any, NewType, TypeAlias, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A decoded JSON object."""
+
+StateKey: TypeAlias = tuple[str, str]
+"""What names one piece of room state: its event type and its state_key."""
+
+StateMap: TypeAlias = Mapping[StateKey, T_co]
+"""Room state: from (type, state_key) to an event, or to its id."""
+
+Millis = NewType("Millis", int)
+"""Milliseconds since the Unix epoch."""
+
+EventNid = NewType("EventNid", int)
+"""The small number by which the database knows an event."""
