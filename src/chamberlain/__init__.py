@@ -1,3 +1,3 @@
-"""Chamberlain: a Matrix homeserver made for the person who has to run it."""
+"""Chamberlain, a Matrix homeserver for the people who have to run one."""
 
 __version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The `chamberlain` command."""

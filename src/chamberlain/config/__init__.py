@@ -1,0 +1,1 @@
+"""Settings: one frozen Struct per section, read from TOML, the environment and flags."""

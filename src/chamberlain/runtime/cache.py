@@ -1,0 +1,71 @@
+"""A bounded dict for what is dear to compute: two generations, no per-entry bookkeeping."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar, overload
+
+K = TypeVar("K")
+V = TypeVar("V")
+D = TypeVar("D")
+
+
+class Cache(Generic[K, V]):
+    """Holds at most `size` entries. What was read or written lately survives; the rest goes in bulk.
+
+    Entries live in a young and an old dict. A full young dict becomes the old one, and the old one is
+    forgotten; a hit in the old dict moves the entry back. That is near to least-recently-used at the
+    price of a plain dict.
+    """
+
+    __slots__ = ("_half", "_old", "_young")
+
+    def __init__(self, size: int) -> None:
+        self._half = max(1, size // 2)
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + sum(1 for key in self._old if key not in self._young)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._young or key in self._old
+
+    @overload
+    def get(self, key: K) -> V | None: ...
+    @overload
+    def get(self, key: K, default: D) -> V | D: ...
+    def get(self, key: K, default: D | None = None) -> V | D | None:
+        """The value kept under `key`, or `default`."""
+        young = self._young
+        if key in young:
+            return young[key]
+        if key in self._old:
+            value = self._old[key]
+            self.set(key, value)
+            return value
+        return default
+
+    def set(self, key: K, value: V) -> None:
+        """Keep `value` under `key`, forgetting the older generation when there is no space."""
+        young = self._young
+        if len(young) >= self._half and key not in young:
+            self._old = young
+            self._young = {key: value}
+        else:
+            young[key] = value
+
+    def pop(self, key: K) -> V | None:
+        """Forget `key`; its value, or None when it was not kept."""
+        old = self._old.pop(key, None)
+        young = self._young.pop(key, None)
+        return old if young is None else young
+
+    def drop_where(self, matches: Callable[[K], bool]) -> None:
+        """Forget each key that `matches` accepts. Walks the whole cache: for rare changes only."""
+        for generation in (self._young, self._old):
+            for key in [key for key in generation if matches(key)]:
+                del generation[key]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._young = {}
+        self._old = {}
