@@ -19,8 +19,8 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 def get_logger(name: str) -> Logger:
-    """A logger whose lines carry `logger=name`. Free until the first line is written."""
-    return cast(Logger, structlog.get_logger(logger=name))
+    """A logger whose lines carry `area=name`. Free until the first line is written."""
+    return cast(Logger, structlog.get_logger(area=name))
 
 
 def configure(level: Level = "info", style: Format = "console", file: Path | None = None) -> None:
