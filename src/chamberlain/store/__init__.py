@@ -1,0 +1,1 @@
+"""All SQL: two drivers, one text, one module per aggregate."""

@@ -1,0 +1,146 @@
+"""The group writer's transaction: many units of work, one commit, one run of positions.
+
+Written once for both databases: it is awaited on PostgreSQL and driven inside the writer thread on SQLite.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, LiteralString, Protocol
+
+from chamberlain.store.tx import Change, Placement, Write
+
+GROUP_SIZE = 64
+
+
+class GroupTx(Write, Protocol):
+    """A driver's transaction, with what only the group writer may touch."""
+
+    placements: list[Placement]
+
+    async def script(self, sql: LiteralString, /) -> None:
+        """Run a statement that gives nothing: BEGIN, SAVEPOINT, COMMIT."""
+        ...
+
+
+class Unit:
+    """One call of `Database.write`, or one item of `Database.write_batch`."""
+
+    __slots__ = ("args", "batched", "deliver", "error", "fn", "result")
+
+    def __init__(
+        self,
+        fn: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        deliver: Callable[["Unit"], None],
+        *,
+        batched: bool = False,
+    ) -> None:
+        self.fn = fn
+        self.args = args
+        self.deliver = deliver
+        self.batched = batched
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+async def run_group(tx: GroupTx, units: Sequence[Unit], now: Callable[[], int]) -> list[Change]:
+    """Run the units, each apart from the others' failures, commit once, and give the changes made.
+
+    Units of one batch function run in one call. A unit that failed has `error` set and left nothing behind.
+    """
+    tx.placements = []
+    await tx.script("BEGIN IMMEDIATE")
+    try:
+        batches: dict[Callable[..., Awaitable[Any]], list[Unit]] = {}
+        singles: list[Unit] = []
+        for unit in units:
+            if unit.batched:
+                batches.setdefault(unit.fn, []).append(unit)
+            else:
+                singles.append(unit)
+        alone = len(singles) + len(batches) == 1
+        for fn, batch in batches.items():
+            await _run_batch(tx, fn, batch, alone=alone and len(batch) == 1)
+        for unit in singles:
+            await _run_single(tx, unit, alone=alone)
+        changes = await _take_positions(tx, now())
+        await tx.script("COMMIT")
+    except BaseException:
+        await tx.script("ROLLBACK")
+        raise
+    return changes
+
+
+async def _run_single(tx: GroupTx, unit: Unit, *, alone: bool) -> None:
+    if alone:
+        unit.result = await unit.fn(tx, *unit.args)
+        return
+    kept = len(tx.placements)
+    await tx.script("SAVEPOINT unit")
+    try:
+        unit.result = await unit.fn(tx, *unit.args)
+    except Exception as error:
+        unit.error = error
+        del tx.placements[kept:]
+        await tx.script("ROLLBACK TO SAVEPOINT unit")
+    await tx.script("RELEASE SAVEPOINT unit")
+
+
+async def _run_batch(
+    tx: GroupTx, fn: Callable[..., Awaitable[Any]], batch: list[Unit], *, alone: bool
+) -> None:
+    if alone:
+        (batch[0].result,) = await fn(tx, [batch[0].args[0]])
+        return
+    kept = len(tx.placements)
+    await tx.script("SAVEPOINT unit")
+    try:
+        results = await fn(tx, [unit.args[0] for unit in batch])
+        for unit, result in zip(batch, results, strict=True):
+            unit.result = result
+    except Exception as error:
+        del tx.placements[kept:]
+        await tx.script("ROLLBACK TO SAVEPOINT unit")
+        await tx.script("RELEASE SAVEPOINT unit")
+        if len(batch) == 1:
+            batch[0].error = error
+            return
+        for unit in batch:
+            await _run_batch(tx, fn, [unit], alone=False)
+        return
+    await tx.script("RELEASE SAVEPOINT unit")
+
+
+async def _take_positions(tx: GroupTx, now: int) -> list[Change]:
+    placements = tx.placements
+    if not placements:
+        return []
+    last: int = await tx.value(
+        "UPDATE sequences SET value = value + :n WHERE name = 'position' RETURNING value", n=len(placements)
+    )
+    first = last - len(placements) + 1
+    statements: dict[str, list[dict[str, Any]]] = {}
+    changes: list[Change] = []
+    rows: list[dict[str, Any]] = []
+    for position, placement in enumerate(placements, first):
+        for sql, row in placement.rows:
+            row["position"] = position
+            statements.setdefault(sql, []).append(row)
+        changes.append(
+            Change(position, placement.kind, placement.entity, placement.ref, placement.payload)
+        )
+        rows.append(
+            {
+                "position": position,
+                "kind": placement.kind,
+                "entity": placement.entity,
+                "ref": placement.ref,
+                "at": now,
+            }
+        )
+    for sql, of_it in statements.items():
+        await tx.many(sql, of_it)
+    await tx.many(
+        "INSERT INTO changes (position, kind, entity, ref, at) VALUES (:position, :kind, :entity, :ref, :at)",
+        rows,
+    )
+    return changes

@@ -1,0 +1,45 @@
+"""Fixtures that every kind of test shares."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from chamberlain.store.connect import open_database
+from chamberlain.store.database import Database
+from tests.support.clock import FakeClock
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server of this test process."""
+    folder = tmp_path_factory.mktemp("postgres")
+    server = Postgres(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that moves when it is told to."""
+    return FakeClock()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/chamberlain.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+async def db(database_url: str, clock: FakeClock) -> AsyncIterator[Database]:
+    """An empty, migrated database, once of each kind."""
+    database = await open_database(database_url, clock.now, synchronous="off")
+    yield database
+    await database.close()
