@@ -1,0 +1,1 @@
+"""Accounts: who may ask, and as whom (client-server API, 4 to 6)."""

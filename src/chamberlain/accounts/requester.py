@@ -1,0 +1,23 @@
+"""Who asks: the account, device and rights behind an access token (client-server API, 4.2)."""
+
+import msgspec
+
+from chamberlain.matrix.ids import DeviceID, UserID
+
+
+class Requester(msgspec.Struct, frozen=True, kw_only=True):
+    """What an access token stands for; valid as long as the token is.
+
+    `scopes` is None for a login of a person, who may do all that the account may;
+    a scoped token may only do what its scopes name.
+    """
+
+    user_id: UserID
+    device_id: DeviceID | None = None
+    token_id: int = 0
+    is_guest: bool = False
+    is_admin: bool = False
+    is_locked: bool = False
+    is_suspended: bool = False
+    appservice_id: str | None = None
+    scopes: frozenset[str] | None = None

@@ -1,0 +1,1 @@
+"""The edge: endpoints, how a request finds one, and how its answer or its error becomes bytes."""

@@ -1,0 +1,154 @@
+"""What a handler knows of the request beside its own parameters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import MatrixError, MissingToken
+
+if TYPE_CHECKING:
+    from chamberlain.accounts.requester import Requester
+    from chamberlain.http.services import Services
+    from chamberlain.runtime.tasks import Tasks
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+
+class Context:
+    """One request: who asks, from where, and whether they still wait."""
+
+    __slots__ = (
+        "_headers",
+        "_receive",
+        "_tasks",
+        "_watch",
+        "client_ip",
+        "found_requester",
+        "method",
+        "origin",
+        "path",
+        "query_string",
+        "request_id",
+        "services",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        tasks: Tasks,
+        request_id: str,
+        client_ip: str,
+    ) -> None:
+        self.services = services
+        self.request_id = request_id
+        self.client_ip = client_ip
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query_string: bytes = scope["query_string"]
+        self.found_requester: Requester | None = None
+        self.origin: str | None = None
+        """The server that signed the request, where the endpoint asks for a signature."""
+        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._receive = receive
+        self._tasks = tasks
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def requester(self) -> Requester:
+        """Who asks. Where the token is optional (Auth.OPTIONAL, NONE), ask `found_requester` (or None).
+
+        Raises:
+            MissingToken: nobody is identified.
+        """
+        if self.found_requester is None:
+            raise MissingToken
+        return self.found_requester
+
+    def header(self, name: str) -> str | None:
+        """The first header of this name (any case), or None."""
+        wanted = name.lower().encode("latin-1")
+        for key, value in self._headers:
+            if key == wanted:
+                return value.decode("latin-1")
+        return None
+
+    @property
+    def user_agent(self) -> str:
+        """The `User-Agent` of the client; empty when it sent none."""
+        return self.header("user-agent") or ""
+
+    @property
+    def content_type(self) -> str:
+        """The declared type of the body, `application/octet-stream` when it declares none."""
+        return self.header("content-type") or "application/octet-stream"
+
+    @property
+    def content_length(self) -> int | None:
+        """The declared number of bytes of the body, or None where it was not declared."""
+        value = self.header("content-length")
+        return int(value) if value is not None and value.isascii() and value.isdigit() else None
+
+    @property
+    def disconnected(self) -> asyncio.Task[None]:
+        """Done when the client has hung up. Ask only after the body is read: it listens where that comes."""
+        if self._watch is None:
+            self._watch = self._tasks.spawn("watch for a hang-up", self._until_hang_up())
+        return self._watch
+
+    async def _until_hang_up(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def stop_watching(self) -> None:
+        """End what `disconnected` began; harmless where nothing was begun."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+
+class Upload:
+    """The bytes of a body that is not JSON, as they come in. Can be read once."""
+
+    __slots__ = ("_receive", "length")
+
+    def __init__(self, receive: Receive, length: int | None) -> None:
+        self._receive = receive
+        self.length = length
+        """The declared number of bytes, or None."""
+
+    async def chunks(self, max_bytes: int) -> AsyncIterator[bytes]:
+        """The body piece by piece.
+
+        Raises:
+            MatrixError: M_TOO_LARGE as soon as it is known to be longer than `max_bytes`; M_UNKNOWN (400)
+                when the client hangs up before its end.
+        """
+        if self.length is not None and self.length > max_bytes:
+            raise too_large(max_bytes)
+        seen = 0
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise MatrixError(ErrCode.UNKNOWN, "The upload was cut off", status=400)
+            chunk: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            seen += len(chunk)
+            if seen > max_bytes:
+                raise too_large(max_bytes)
+            if chunk:
+                yield chunk
+
+    async def read(self, max_bytes: int) -> bytes:
+        """The whole body in memory; raises as `chunks` does."""
+        return b"".join([chunk async for chunk in self.chunks(max_bytes)])
+
+
+def too_large(max_bytes: int) -> MatrixError:
+    """The error for a body over its limit."""
+    return MatrixError(ErrCode.TOO_LARGE, f"The body is larger than {max_bytes} bytes")
