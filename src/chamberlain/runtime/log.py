@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 import orjson
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -26,7 +27,8 @@ def get_logger(name: str) -> Logger:
 def configure(level: Level = "info", style: Format = "console", file: Path | None = None) -> None:
     """Log at `level` and above to `file` (appended), or to standard error when there is none.
 
-    Lines of libraries that use the standard `logging` go the same way from warning upward.
+    Lines of libraries that use the standard `logging` go the same way from warning upward. Tracebacks never
+    show local variables: these hold tokens and passwords.
     """
     threshold = getattr(logging, level.upper())
     stream: BinaryIO = sys.stderr.buffer if file is None else file.open("ab", buffering=0)
@@ -49,11 +51,17 @@ def configure(level: Level = "info", style: Format = "console", file: Path | Non
 def _ending(style: Format, colors: bool) -> list[Any]:
     if style == "json":
         return [
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(serializer=_dump),
         ]
-    return [structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="time", pad_event_to=0), _encode]
+    readable = structlog.dev.ConsoleRenderer(
+        colors=colors,
+        timestamp_key="time",
+        pad_event_to=0,
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+    return [readable, _encode]
 
 
 def _dump(line: object, **_: object) -> bytes:

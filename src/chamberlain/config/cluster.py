@@ -1,0 +1,13 @@
+"""`[cluster]`: several workers, on one machine or many."""
+
+from chamberlain.config.section import Section
+
+
+class Cluster(Section, frozen=True, kw_only=True):
+    """Workers that share one PostgreSQL database. All are alike: any of them serves any request."""
+
+    workers: int = 1
+    """How many processes `chamberlain serve` starts on this machine. More than one needs PostgreSQL."""
+    nats_url: str = ""
+    """A NATS server that carries wake-ups between workers, as `nats://127.0.0.1:4222`. When empty, PostgreSQL
+    does."""
