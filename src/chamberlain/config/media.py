@@ -33,8 +33,9 @@ class Media(Section, frozen=True, kw_only=True):
     """Larger uploads are refused with `M_TOO_LARGE`."""
     max_image_pixels: int = 32_000_000
     """Images of more pixels than this are kept but get no thumbnail."""
-    unauthenticated: bool = False
-    """Whether the old download paths, which ask for no access token, still answer for local media."""
+    unauthenticated: bool = True
+    """Whether the old download paths, which ask for no access token, still answer. Older clients and bridges
+    need them; switch them off when yours do not."""
     url_previews: bool = False
     """Whether clients may ask for previews of web pages, which the server then fetches."""
     s3: S3 = S3()
