@@ -3,7 +3,7 @@
 import hashlib
 import re
 from importlib import resources
-from typing import Any, LiteralString, Protocol, cast
+from typing import Any, LiteralString, Protocol
 
 from chamberlain.store.tx import Row
 
@@ -77,7 +77,7 @@ async def migrate(tx: Schema, dialect: str) -> list[str]:
                     raise MigrationError(f"migration {name} is not the one that this database ran")
                 continue
             for statement in statements(text, dialect):
-                await tx.script(cast("LiteralString", statement))
+                await tx.script(statement)
             await tx.run(
                 "INSERT INTO schema_migrations (name, checksum) VALUES (:name, :checksum)",
                 name=name,

@@ -1,0 +1,113 @@
+"""The composition root: from settings to a server. The only module that sees all settings and all rooms."""
+
+from pathlib import Path
+
+from chamberlain.accounts.wiring import build_accounts
+from chamberlain.admin.wiring import build_admin
+from chamberlain.config import Config
+from chamberlain.devices.wiring import build_devices
+from chamberlain.http.asgi import Application
+from chamberlain.http.limit import Limits
+from chamberlain.http.registry import load
+from chamberlain.http.services import Services
+from chamberlain.matrix.signing import SigningKey
+from chamberlain.media.wiring import build_media
+from chamberlain.rooms.wiring import build_rooms
+from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.rng import Rng
+from chamberlain.store import identity
+from chamberlain.store.connect import open_database
+from chamberlain.store.database import Database
+from chamberlain.sync.wiring import build_sync
+
+
+class ConfigError(Exception):
+    """The settings and the data do not belong together; the message says what to do."""
+
+
+class App:
+    """A built server. `start` begins its background work, `close` ends everything."""
+
+    def __init__(self, asgi: Application, services: Services, first_admin: tuple[str, str] | None) -> None:
+        self.asgi = asgi
+        self.services = services
+        self.first_admin = first_admin
+        """The name and one-time password of the first administrator, when this start made it."""
+
+    async def start(self) -> None:
+        """Begin the background work."""
+        services = self.services
+        for room in (services.accounts, services.devices, services.rooms, services.sync, services.admin):
+            await room.start()
+
+    async def close(self) -> None:
+        """Answer long polls, end the background work and close the database. Nothing acknowledged is lost."""
+        services = self.services
+        services.shutdown.set()
+        for room in (services.admin, services.sync, services.rooms, services.devices, services.accounts):
+            await room.close()
+        await services.db.close()
+
+
+async def build(config: Config, *, clock: Clock | None = None, rng: Rng | None = None) -> App:
+    """Open the data and make every service.
+
+    Raises ConfigError where the data belong to another server name.
+    """
+    clock = clock or Clock()
+    rng = rng or Rng()
+    db = await open_database(
+        config.database_url,
+        clock.now,
+        synchronous=config.database.synchronous,
+        pool_size=config.database.pool_size,
+        shared=config.cluster.workers > 1 or bool(config.cluster.nats_url),
+    )
+    try:
+        return await _build(config, clock, rng, db)
+    except BaseException:
+        await db.close()
+        raise
+
+
+async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
+    await _claim(db, config.server_name, rng)
+    signing_key = _signing_key(config.signing_key_path, rng)
+    accounts = build_accounts()
+    devices = build_devices()
+    media = build_media()
+    rooms = build_rooms()
+    sync = build_sync()
+    admin = build_admin()
+    services = Services(
+        config=config,
+        clock=clock,
+        db=db,
+        limits=Limits(config.rate_limits, clock),
+        accounts=accounts,
+        devices=devices,
+        media=media,
+        rooms=rooms,
+        sync=sync,
+        admin=admin,
+    )
+    return App(Application(services, load()), services, None)
+
+
+async def _claim(db: Database, server_name: str, rng: Rng) -> None:
+    owner = await db.write(identity.claim, server_name, rng.id(8))
+    if owner != server_name:
+        raise ConfigError(
+            f"The data belong to the server {owner!r}, and the settings say {server_name!r}. A server's name can"
+            f" never change: set server_name to {owner!r}, or use another data folder and database."
+        )
+
+
+def _signing_key(path: Path, rng: Rng) -> SigningKey:
+    if path.exists():
+        return SigningKey.from_text(path.read_text())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = SigningKey.generate(rng.bytes(32), version=f"a_{rng.id(4)}")
+    path.touch(mode=0o600)
+    path.write_text(key.to_text())
+    return key
