@@ -1,1 +1,1 @@
-"""The Matrix rules as a pure library: values in, values out; no clock, no event loop, no database, no network."""
+"""The Matrix rules as a pure library: values in, values out; no clock, event loop, database or network."""

@@ -1,7 +1,7 @@
 """Canonical JSON: the one spelling of an object that is hashed and signed (appendices, Canonical JSON).
 
-Room versions 6 and later, and everything that is not an event, know only integers within ±(2^53-1): `encode` and
-`decode`. The events of room versions 1 to 5 may hold any number: `encode_lenient` and `decode_lenient`.
+Room versions 6 and later, and everything that is not an event, know only integers within ±(2^53-1):
+`encode` and `decode`. The events of room versions 1 to 5 may hold any number: `encode_lenient` and `decode_lenient`.
 """
 
 import json  # noqa: TID251  (only its spelling of floats and huge integers is what the other servers hash)
@@ -66,15 +66,9 @@ def _has_float(value: Any) -> bool:
     """Whether a float stands anywhere in a value that orjson could encode (which bounds its depth)."""
     kind = type(value)
     if kind is dict:
-        for item in value.values():
-            if type(item) not in _LEAVES and _has_float(item):
-                return True
-        return False
+        return any(_has_float(item) for item in value.values() if type(item) not in _LEAVES)
     if kind is list or kind is tuple:
-        for item in value:
-            if type(item) not in _LEAVES and _has_float(item):
-                return True
-        return False
+        return any(_has_float(item) for item in value if type(item) not in _LEAVES)
     return isinstance(value, float)
 
 
@@ -82,7 +76,7 @@ def decode(data: bytes) -> Any:
     """The value of JSON that may hold no floats; of a repeated key the last one counts.
 
     Raises:
-        BadJson: it is not JSON, not UTF-8, nested too deeply, or holds a number with a fraction or an exponent.
+        BadJson: it is not JSON, not UTF-8, nested too deeply, or holds a fraction or an exponent.
     """
     try:
         return _strict_decoder.decode(data)

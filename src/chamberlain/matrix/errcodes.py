@@ -1,4 +1,4 @@
-"""The closed list of Matrix errcodes and the HTTP status that each has unless told otherwise (client-server API, 2.1)."""
+"""The list of Matrix errcodes, each with its usual HTTP status (client-server API, Error codes)."""
 
 from enum import StrEnum
 from typing import Final

@@ -1,4 +1,4 @@
-"""The one tree of errors that are answered to whoever asked (client-server API, 2.1).
+"""The one tree of errors that are answered to whoever asked (client-server API, Standard error response).
 
     MatrixError                 any errcode, with its HTTP status and extra fields
     ├── BadJson                 M_BAD_JSON            400
@@ -9,18 +9,20 @@
     ├── Forbidden               M_FORBIDDEN           403
     │   └── NotJoined           M_FORBIDDEN           403   the requester is not in the room
     ├── NotFound                M_NOT_FOUND           404
-    └── LimitExceeded           M_LIMIT_EXCEEDED      429   (retry_after_ms)
+    ├── LimitExceeded           M_LIMIT_EXCEEDED      429   (retry_after_ms)
+    └── UIARequired             none, or the stage's  401   (session, flows, params, completed)
 
 A child exists where a caller must tell it apart; every other errcode is a plain `MatrixError(code, message)`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from chamberlain.matrix.errcodes import STATUS, ErrCode
 
 
 class MatrixError(Exception):
-    """A refusal with an errcode; `message` is shown to the user, `extra` are further fields of the error body."""
+    """A refusal with an errcode; `message` is for the user, `extra` are further fields of the error body."""
 
     def __init__(self, code: ErrCode, message: str, *, status: int | None = None, **extra: Any) -> None:
         super().__init__(message)
@@ -103,3 +105,16 @@ class LimitExceeded(MatrixError):
     def __init__(self, retry_after_ms: int, message: str = "Too many requests", **extra: Any) -> None:
         super().__init__(ErrCode.LIMIT_EXCEEDED, message, retry_after_ms=retry_after_ms, **extra)
         self.retry_after_ms = retry_after_ms
+
+
+class UIARequired(MatrixError):
+    """User-interactive authentication must go on; `body` has its session, flows, params and completed stages.
+
+    The answer has no errcode when nothing has gone wrong yet, and that of `failure` when a stage has failed.
+    """
+
+    def __init__(self, body: Mapping[str, Any], *, failure: MatrixError | None = None) -> None:
+        code = ErrCode.UNAUTHORIZED if failure is None else failure.code
+        message = "Authentication is needed" if failure is None else failure.message
+        super().__init__(code, message, status=401, **body)
+        self.stage_failed = failure is not None

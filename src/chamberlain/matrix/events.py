@@ -1,4 +1,4 @@
-"""Events: parsing those of other servers, building and signing our own (server-server API, PDUs; Room Versions)."""
+"""Events: parsing those of other servers, building and signing our own (server-server API, PDUs)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Draft(msgspec.Struct, kw_only=True):
 
 
 class Event:
-    """One event of a room, as it was signed; never changed after it was made (a redaction makes another one)."""
+    """One event of a room, as it was signed; never changed once it is made (a redaction makes another one)."""
 
     __slots__ = (
         "_power_levels",
@@ -73,11 +73,11 @@ class Event:
         "version",
     )
 
-    def __init__(  # noqa: PLR0913  (a record: every field is one argument)
+    def __init__(
         self,
         event_id: EventID,
         room_id: RoomID,
-        type: str,  # noqa: A002  (the specification's word)
+        type: str,
         state_key: str | None,
         sender: UserID,
         content: JsonObject,
@@ -223,13 +223,13 @@ def unsigned_pdu(
             fields["content"] = content | {"redacts": draft.redacts}
         else:
             fields["redacts"] = draft.redacts
-    if version.room_id_is_create_hash and draft.type == "m.room.create" and draft.state_key is not None:
+    if version.room_id_is_create_hash and draft.type == "m.room.create" and draft.state_key == "":
         del fields["room_id"]
     return fields
 
 
 def redact(event: Event) -> Event:
-    """The event with only what its room version protects; its id and its signatures stay the same and valid."""
+    """The event with only what its room version protects; its id and its signatures stay valid."""
     version = event.version
     fields = redact_json(decode_for(version, event.pdu), version)
     return _assemble(fields, version, event.event_id, event.room_id, encode_for(version, fields))
@@ -255,8 +255,8 @@ def sign(event: Event, server_name: str, signing_key: SigningKey) -> Event:
 def client_skeleton(event: Event) -> bytes:
     """The JSON of the event's client form without `unsigned`.
 
-    It ends in `}`: whoever serves it puts `,"unsigned":{…}}` in place of that last byte. `redacts` stands both at the
-    top level and in `content`, whatever the room version, as clients of all ages look for it.
+    It ends in `}`: whoever serves it puts `,"unsigned":{…}}` in place of that last byte. `redacts` stands both at
+    the top level and in `content`, whatever the room version, as clients of all ages look for it.
     """
     content = event.content
     form: JsonObject = {

@@ -53,7 +53,7 @@ def content_hash_matches(pdu: JsonObject, version: RoomVersion) -> bool:
 
 
 def signed_bytes(pdu: JsonObject, version: RoomVersion) -> bytes:
-    """The bytes that servers sign, which are also those of the reference hash: redacted, without signatures."""
+    """The bytes that servers sign, and those of the reference hash: redacted, without signatures."""
     redacted = redact_json(pdu, version)
     redacted.pop("signatures", None)
     redacted.pop("unsigned", None)

@@ -1,4 +1,4 @@
-"""Identifiers: what a user id, room id, alias, event id and server name look like (appendices, Identifier Grammar)."""
+"""Identifiers: how user ids, room ids, aliases, event ids and server names look (appendices, Identifier Grammar)."""
 
 import ipaddress
 import re
@@ -26,7 +26,7 @@ _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 
 @lru_cache(maxsize=16_384)
 def is_valid_server_name(value: str) -> bool:
-    """Whether `value` is `hostname[:port]` with a DNS name, an IPv4 address or an IPv6 address in brackets."""
+    """Whether `value` is `hostname[:port]` with a DNS name, an IPv4 address, or an IPv6 one in brackets."""
     if value.startswith("["):
         host, bracket, rest = value[1:].partition("]")
         if not bracket or not _is_ipv6(host):
@@ -158,5 +158,5 @@ def find_server_of(identifier: str) -> ServerName | None:
 
 
 def make_user_id(localpart: str, server: str) -> UserID:
-    """The user id of this localpart on this server; whether the localpart is allowed is the caller's business."""
+    """The user id of this localpart on this server, whether or not a new account may have it."""
     return UserID(f"@{localpart}:{server}")

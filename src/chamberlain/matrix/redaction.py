@@ -1,4 +1,4 @@
-"""What a redaction leaves of an event, for each room version (client-server API, Redactions; Room Versions)."""
+"""What a redaction leaves of an event, for each room version (client-server API, Redactions)."""
 
 from typing import Any
 

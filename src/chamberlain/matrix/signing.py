@@ -117,7 +117,7 @@ class SigningKey:
 
 
 def generate(seed: bytes) -> SigningKey:
-    """A new key from 32 random bytes; its version comes from its public half, so that two keys never share one."""
+    """A new key from 32 random bytes; its version comes of its public half, so that no two keys share one."""
     public = bytes(_NaclSigningKey(seed).verify_key)
     return SigningKey(seed, "a_" + public[:4].hex())
 
@@ -137,7 +137,7 @@ def sign_json(value: JsonObject, server_name: str, key: SigningKey) -> JsonObjec
 
 
 def verify_json(value: JsonObject, server_name: str, key: VerifyKey) -> bool:
-    """Whether `value` carries a valid signature of `server_name` by this very key; never raises for bad signatures.
+    """Whether `value` carries a valid signature of `server_name` by this very key.
 
     Raises:
         BadJson: it holds a float or another thing that canonical JSON has not.

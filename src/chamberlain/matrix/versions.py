@@ -74,7 +74,7 @@ class RoomVersion(msgspec.Struct, frozen=True, kw_only=True):
     creator_in_content: bool = False
     """The creator is `content.creator` of the create event, not its sender."""
     room_id_is_create_hash: bool = False
-    """The room id is the create event's id with the sigil `!`; that event has no `room_id` and nobody cites it."""
+    """The room id is the create event's id with the sigil `!`; it has no `room_id` and nobody cites it."""
     creators_have_infinite_power: bool = False
     """The create event's sender and its `additional_creators` stand above all power levels."""
 
@@ -153,9 +153,7 @@ V7 = replace(V6, id="7", knocking=True)
 V8 = replace(V7, id="8", restricted_joins=True, redaction=_REDACTION_V8)
 V9 = replace(V8, id="9", redaction=_REDACTION_V9)
 V10 = replace(V9, id="10", knock_restricted=True, integer_power_levels=True)
-V11 = replace(
-    V10, id="11", redaction=_REDACTION_V11, redacts_in_content=True, creator_in_content=False
-)
+V11 = replace(V10, id="11", redaction=_REDACTION_V11, redacts_in_content=True, creator_in_content=False)
 V12 = replace(
     V11,
     id="12",
