@@ -31,7 +31,8 @@ class Config(Section, frozen=True, kw_only=True):
     server_name: str
     """The domain in every user id and room alias, as `example.org`. It can never be changed afterwards."""
     base_url: str = ""
-    """The URL that clients reach this server at. When empty, `https://` and the server name."""
+    """The URL that clients reach this server at. When empty, `https://` and the server name, or
+    for `localhost` `http://localhost` and the port."""
     data_dir: Path = Path("data")
     """The folder for everything that the server writes: database, media, keys."""
     signing_key: Path | None = None
@@ -64,6 +65,8 @@ class Config(Section, frozen=True, kw_only=True):
     @property
     def public_url(self) -> str:
         """The URL of clients, without a slash at its end."""
+        if not self.base_url and self.server_name in ("localhost", "127.0.0.1", "[::1]"):
+            return f"http://{self.server_name}:{self.listeners[0].port}"
         return (self.base_url or f"https://{self.server_name}").rstrip("/")
 
     @property

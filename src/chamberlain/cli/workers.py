@@ -1,0 +1,81 @@
+"""Several alike workers on one machine: forked, watched, started again when they die, stopped together."""
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+import click
+
+from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.log import get_logger
+
+RESTART_SECONDS = 1.0
+"""A worker that lived shorter than this is a failure of the set-up, not an accident."""
+
+_log = get_logger("workers")
+
+
+class _Family:
+    def __init__(self, count: int, work: Callable[[int], None]) -> None:
+        self._count = count
+        self._work = work
+        self._clock = Clock()
+        self._children: dict[int, tuple[int, float]] = {}
+        self._stopping = False
+
+    def run(self) -> int:
+        """Return the exit status when all workers have ended."""
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self._pass_on)
+        for number in range(1, self._count + 1):
+            self._fork(number)
+        status = 0
+        while self._children:
+            pid, result = os.wait()
+            number, since = self._children.pop(pid, (0, 0.0))
+            if self._stopping or number == 0:
+                continue
+            _log.error("a worker ended", worker=number, status=os.waitstatus_to_exitcode(result))
+            if self._clock.monotonic() - since < RESTART_SECONDS:
+                status = 1
+                self._pass_on(signal.SIGTERM, None)
+            else:
+                self._fork(number)
+        return status
+
+    def _fork(self, number: int) -> None:
+        pid = os.fork()
+        if pid:
+            self._children[pid] = (number, self._clock.monotonic())
+            return
+        status = 1
+        try:
+            for name in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(name, signal.SIG_DFL)
+            self._work(number)
+            status = 0
+        except click.ClickException as problem:
+            problem.show()
+        except Exception:
+            _log.exception("worker failed", worker=number)
+        finally:
+            os._exit(status)
+
+    def _pass_on(self, name: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+        for pid in list(self._children):
+            try:
+                os.kill(pid, name)
+            except ProcessLookupError:
+                continue
+
+
+def run(count: int, work: Callable[[int], None]) -> None:
+    """Run `work(1)` to `work(count)`, each in a process of its own, until told to stop.
+
+    A worker that dies is started again; one that dies at once ends them all with exit status 1.
+    """
+    status = _Family(count, work).run()
+    if status:
+        raise SystemExit(status)
