@@ -54,7 +54,7 @@ class Draft(msgspec.Struct, kw_only=True):
 
 
 class Event:
-    """One event of a room, as it was signed; never changed once it is made (a redaction makes another one)."""
+    """One event of a room, as it was signed; never changed once made (a redaction makes another one)."""
 
     __slots__ = (
         "_power_levels",
@@ -255,8 +255,8 @@ def sign(event: Event, server_name: str, signing_key: SigningKey) -> Event:
 def client_skeleton(event: Event) -> bytes:
     """The JSON of the event's client form without `unsigned`.
 
-    It ends in `}`: whoever serves it puts `,"unsigned":{…}}` in place of that last byte. `redacts` stands both at
-    the top level and in `content`, whatever the room version, as clients of all ages look for it.
+    It ends in `}`: whoever serves it puts `,"unsigned":{…}}` in place of that last byte. `redacts` stands
+    both at the top level and in `content`, whatever the room version, as clients of all ages look for it.
     """
     content = event.content
     form: JsonObject = {

@@ -1,4 +1,4 @@
-"""Identifiers: how user ids, room ids, aliases, event ids and server names look (appendices, Identifier Grammar)."""
+"""Identifiers: those of users, rooms, aliases, events and servers (appendices, Identifier Grammar)."""
 
 import ipaddress
 import re

@@ -19,6 +19,6 @@ def check_redaction(event: Event, levels: PowerLevels) -> Verdict:
     """The rule of room versions 1 and 2, whose event ids say which server they are of."""
     if levels.user_level(event.sender) >= levels.redact:
         return ALLOW
-    if event.redacts is not None and find_server_of(event.redacts) == find_server_of(event.sender):
+    if event.redacts is not None and find_server_of(event.redacts) == find_server_of(event.event_id):
         return ALLOW
     return Reject("You do not have the power to redact events of other servers")
