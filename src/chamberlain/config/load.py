@@ -21,7 +21,7 @@ def load(
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
 ) -> Config:
-    """The settings of `file`, then of the environment, then of `flags` (by dotted name), the last one winning.
+    """The settings of `file`, of the environment and of `flags` (by dotted name), each over the one before.
 
     Raises ConfigError, which names the setting, for anything that the server could not work with.
     """
