@@ -21,3 +21,8 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     is_suspended: bool = False
     appservice_id: str | None = None
     scopes: frozenset[str] | None = None
+
+
+def local_operator(server_name: str) -> Requester:
+    """Whoever may open the socket in the data folder; its user id, without a localpart, is no account's."""
+    return Requester(user_id=UserID(f"@:{server_name}"), is_admin=True)

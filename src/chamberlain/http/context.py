@@ -32,6 +32,7 @@ class Context:
         "origin",
         "path",
         "query_string",
+        "raw_path",
         "request_id",
         "services",
     )
@@ -50,6 +51,7 @@ class Context:
         self.client_ip = client_ip
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         self.query_string: bytes = scope["query_string"]
         self.found_requester: Requester | None = None
         self.origin: str | None = None

@@ -1,0 +1,199 @@
+"""The ASGI application of one listener: from a request to its handler, and back with the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from chamberlain.accounts.requester import local_operator
+from chamberlain.http import cors
+from chamberlain.http.answers import Stream
+from chamberlain.http.auth import Signatures, check_signature, identify
+from chamberlain.http.body import HungUp, read_body
+from chamberlain.http.context import Context, Receive, Upload
+from chamberlain.http.decode import RequestDecoder
+from chamberlain.http.endpoint import Auth, Endpoint, Limit, Request
+from chamberlain.http.errors import answer_to
+from chamberlain.http.listener import Entrance, Entrances, resource_of
+from chamberlain.http.measure import RequestMetrics
+from chamberlain.http.router import Router, unrecognized
+from chamberlain.http.sending import Send, send_stream, send_wire, to_wire
+from chamberlain.runtime import log
+from chamberlain.runtime.rng import Rng
+from chamberlain.runtime.tasks import Tasks
+
+if TYPE_CHECKING:
+    from chamberlain.http.services import Services
+
+Scope = MutableMapping[str, Any]
+Observe = Callable[[str, int, float], None]
+"""Told of each request: the endpoint's name (or `unrecognized`), the status, the seconds it took."""
+
+HUNG_UP = 499
+"""Observed, never sent: the client did not wait for the answer."""
+
+_log = log.get_logger("http")
+
+
+class Application:
+    """Serves the endpoints, at every listener those that its settings name."""
+
+    def __init__(
+        self,
+        services: Services,
+        endpoints: Iterable[Endpoint],
+        *,
+        rng: Rng | None = None,
+        tasks: Tasks | None = None,
+        observe: Observe | None = None,
+        signatures: Signatures | None = None,
+        log_requests: bool = False,
+    ) -> None:
+        """`tasks` watches for clients that hang up; `observe` is the process's metrics where none is given.
+
+        Raises TypeError for endpoints that cannot be served together, or that ask for signed requests where
+        there are no `signatures` to verify them with.
+        """
+        served = list(endpoints)
+        if signatures is None and any(endpoint.auth is Auth.SIGNED_REQUEST for endpoint in served):
+            raise TypeError("endpoints for signed requests need something that verifies signatures")
+        self._services = services
+        self._clock = services.clock
+        self._signatures = signatures
+        self._tasks = tasks or Tasks()
+        self._observe = observe or RequestMetrics().observe
+        self._log_requests = log_requests
+        self._router = Router(served)
+        self._resources = {endpoint.name: resource_of(endpoint.path) for endpoint in served}
+        self._decoders: dict[type[Request], RequestDecoder] = {}
+        self._entrances = Entrances()
+        self._operator = local_operator(services.config.server_name)
+        self._id_prefix = (rng or Rng()).id(6)
+        self._ids = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request. The server must speak neither lifespan nor web sockets."""
+        started = self._clock.monotonic()
+        request_id = f"{self._id_prefix}-{next(self._ids):x}"
+        log.request_id.set(request_id)
+        entrance = self._entrances.of(scope.get("state"))
+        client_ip = entrance.address.of(scope)
+        ctx = Context(self._services, scope, receive, self._tasks, request_id, client_ip)
+        name, status = await self._answer(ctx, entrance, receive, send)
+        seconds = self._clock.monotonic() - started
+        self._observe(name, status, seconds)
+        if self._log_requests:
+            _log.info(
+                "request",
+                method=ctx.method,
+                path=ctx.raw_path.decode("latin-1"),
+                status=status,
+                milliseconds=round(seconds * 1000, 3),
+                client=client_ip,
+            )
+
+    async def _answer(
+        self, ctx: Context, entrance: Entrance, receive: Receive, send: Send
+    ) -> tuple[str, int]:
+        """Send the answer; the name of the endpoint and the status, for whoever measures."""
+        headers = [(b"x-request-id", ctx.request_id.encode())]
+        if cors.is_shared(ctx.raw_path):
+            if ctx.method == "OPTIONS":
+                await send_wire(send, (204, headers, b""), cors.PREFLIGHT)
+                return "preflight", 204
+            headers += cors.HEADERS
+        name = "unrecognized"
+        try:
+            endpoint, holes = self._router.find(ctx.method, ctx.raw_path)
+            if not entrance.serves(self._resources[endpoint.name]):
+                raise unrecognized()
+            name = endpoint.name
+            answer = await self._serve(endpoint, holes, ctx, entrance, receive)
+            if isinstance(answer, Stream):
+                await send_stream(send, answer, headers)
+                return name, answer.status
+            wire = to_wire(answer)
+        except HungUp:
+            return name, HUNG_UP
+        except Exception as error:
+            wire = to_wire(answer_to(error))
+        await send_wire(send, wire, headers)
+        return name, wire[0]
+
+    async def _serve(
+        self, endpoint: Endpoint, holes: dict[str, str], ctx: Context, entrance: Entrance, receive: Receive
+    ) -> object:
+        """What the handler answers, once the requester is known and within limits and the request is read."""
+        body: bytes | None = None
+        if endpoint.auth is Auth.SIGNED_REQUEST:
+            assert self._signatures is not None
+            body = await read_body(ctx, receive, endpoint.max_body)
+            await check_signature(self._signatures, ctx, body)
+        elif endpoint.auth is not Auth.NONE:
+            await self._identify(endpoint, ctx, entrance)
+        self._check_limit(endpoint, ctx)
+        if endpoint.request is None:
+            return await _call(endpoint, ctx, (ctx,))
+        decoder = self._decoder(endpoint.request)
+        if body is None:
+            body = await read_body(ctx, receive, endpoint.max_body) if decoder.reads_body else b""
+        upload = Upload(receive, ctx.content_length) if decoder.takes_upload else None
+        return await _call(endpoint, ctx, (ctx, decoder.decode(holes, ctx.query_string, body, upload)))
+
+    async def _identify(self, endpoint: Endpoint, ctx: Context, entrance: Entrance) -> None:
+        if entrance.is_local and ctx.header("authorization") is None:
+            ctx.found_requester = self._operator
+            return
+        accounts = self._services.accounts
+        await identify(accounts.tokens, endpoint, ctx)
+        if ctx.found_requester is not None:
+            accounts.last_seen.record(ctx.found_requester, ctx.client_ip, ctx.user_agent)
+
+    def _check_limit(self, endpoint: Endpoint, ctx: Context) -> None:
+        if endpoint.limit is Limit.NONE:
+            return
+        requester = ctx.found_requester
+        if requester is None:
+            self._services.limits.check(endpoint.limit, ctx.origin or ctx.client_ip)
+        elif requester.appservice_id is None:
+            self._services.limits.check(endpoint.limit, requester.user_id)
+
+    def _decoder(self, request: type[Request]) -> RequestDecoder:
+        decoder = self._decoders.get(request)
+        if decoder is None:
+            decoder = self._decoders[request] = RequestDecoder(request)
+        return decoder
+
+
+async def _call(endpoint: Endpoint, ctx: Context, arguments: tuple[object, ...]) -> object:
+    """Run the handler; that of a long poll ends when the client hangs up."""
+    try:
+        if not endpoint.long_poll:
+            return await endpoint.handler(*arguments)
+        return await _call_watched(endpoint, ctx, arguments)
+    finally:
+        ctx.stop_watching()
+
+
+async def _call_watched(endpoint: Endpoint, ctx: Context, arguments: tuple[object, ...]) -> object:
+    task = asyncio.current_task()
+    assert task is not None
+    waiting = True
+
+    def give_up(watch: asyncio.Task[None]) -> None:
+        if waiting and not watch.cancelled():
+            task.cancel()
+
+    watch = ctx.disconnected
+    watch.add_done_callback(give_up)
+    try:
+        return await endpoint.handler(*arguments)
+    except asyncio.CancelledError:
+        if watch.done() and not watch.cancelled():
+            task.uncancel()
+            raise HungUp from None
+        raise
+    finally:
+        waiting = False
