@@ -8,6 +8,11 @@ from chamberlain import __version__
 
 _COMMANDS = {
     "serve": "chamberlain.cli.serve",
+    "init": "chamberlain.cli.init",
+    "config": "chamberlain.cli.config",
+    "user": "chamberlain.cli.user",
+    "doctor": "chamberlain.cli.doctor",
+    "completion": "chamberlain.cli.completion",
 }
 
 
