@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import click
-import msgspec
 
 from chamberlain.cli.settings import find_file
 from chamberlain.config import ConfigError
 from chamberlain.config.check import find_problems
 from chamberlain.config.documented import find_setting, list_settings
-from chamberlain.config.example import render_example, to_toml
+from chamberlain.config.example import describe_default, render_example
 from chamberlain.config.load import read
 
 
@@ -40,9 +39,9 @@ def check(file: Path | None, name: str | None) -> None:
     chosen = find_file(file)
     try:
         loaded = read(chosen, flags={"server_name": name} if name else {})
-        problems = find_problems(loaded)
-    except ConfigError as problem:
-        problems = [problem]
+    except ConfigError as unreadable:
+        raise click.ClickException(str(unreadable)) from unreadable
+    problems = find_problems(loaded)
     for problem in problems:
         click.echo(f"wrong: {problem}")
     if problems:
@@ -59,9 +58,5 @@ def explain(key: str) -> None:
     if not found:
         raise click.ClickException(f"there is no setting {key}; `chamberlain config example` shows all")
     for setting in found:
-        must = setting.default is msgspec.NODEFAULT
-        default = (
-            "must be set" if must else "not set" if setting.default is None else to_toml(setting.default)
-        )
-        click.echo(f"{setting.key}  ({setting.kind}; default: {default})\n  {setting.text}")
+        click.echo(f"{setting.key}  ({setting.kind}; {describe_default(setting)})\n  {setting.text}")
         click.echo(f"  environment: {setting.variable}\n")

@@ -1,6 +1,5 @@
 """The checks of `chamberlain doctor`. None of them changes anything."""
 
-import asyncio
 import enum
 import os
 import shutil
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import click
 import msgspec
@@ -25,6 +25,7 @@ from chamberlain.runtime.clock import Clock
 NETWORK_TIMEOUT = 5.0
 LOW_SPACE = 1 << 30
 CLOCK_TOLERANCE_MS = 30_000
+_GIVE = "Give it to the user that runs chamberlain."
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -88,9 +89,7 @@ def check_data_folder(config: Config) -> Iterator[Finding]:
         yield _hint(f"the data folder {folder} is not there yet", "`chamberlain serve` makes it.")
         return
     if not os.access(folder, os.W_OK | os.X_OK):
-        yield _bad(
-            f"the data folder {folder} cannot be written", "Give it to the user that runs chamberlain."
-        )
+        yield _bad(f"the data folder {folder} cannot be written", _GIVE)
     elif folder.stat().st_mode & 0o007:
         yield _hint(f"other users can look into the data folder {folder}", f"chmod o= {folder}")
     else:
@@ -103,9 +102,7 @@ def check_signing_key(config: Config) -> Iterator[Finding]:
     if not key.exists():
         yield _hint(f"the signing key {key} is not there yet", "`chamberlain serve` makes it. Keep a copy.")
     elif not os.access(key, os.R_OK):
-        yield _bad(
-            f"the signing key {key} cannot be read", f"chown it to the user that runs chamberlain: {key}"
-        )
+        yield _bad(f"the signing key {key} cannot be read", _GIVE)
     elif key.stat().st_mode & 0o077:
         yield _bad(f"other users can read the signing key {key}", f"chmod 600 {key}")
     else:
@@ -162,22 +159,30 @@ def _check_database(config: Config) -> Iterator[Finding]:
         if not file.exists():
             yield _hint(f"the database {file} is not there yet", "`chamberlain serve` makes it.")
         elif not os.access(file, os.R_OK | os.W_OK):
-            yield _bad(f"the database {file} cannot be written", "Give it to the user that runs chamberlain.")
+            yield _bad(f"the database {file} cannot be written", _GIVE)
         else:
             yield _good(f"the database {file} is there")
         return
+    host, port = _postgres_address(config.database_url)
     try:
-        asyncio.run(_reach_postgres(config))
-        yield _good("PostgreSQL answers")
-    except Exception as problem:
-        yield _bad(f"PostgreSQL does not answer: {problem}", "Check database.url and that PostgreSQL runs.")
+        if host.startswith("/"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+                channel.connect(f"{host}/.s.PGSQL.{port}")
+        else:
+            socket.create_connection((host, port), NETWORK_TIMEOUT).close()
+        yield _good(f"something listens where PostgreSQL should be: {host} port {port}")
+    except OSError as problem:
+        yield _bad(
+            f"PostgreSQL does not answer at {host} port {port}: {problem}", "Does it run? See database.url."
+        )
 
 
-async def _reach_postgres(config: Config) -> None:
-    from chamberlain.store.connect import open_database
-
-    database = await open_database(config.database_url, Clock().now, pool_size=1, shared=True)
-    await database.close()
+def _postgres_address(url: str) -> tuple[str, int]:
+    """Host (or the folder of the unix socket) and port of a PostgreSQL URL."""
+    parts = urlsplit(url)
+    named = parse_qs(parts.query)
+    host = named.get("host", [parts.hostname or "/var/run/postgresql"])[0]
+    return host, int(named.get("port", [str(parts.port or 5432)])[0])
 
 
 def check_name(config: Config) -> Iterator[Finding]:
@@ -236,7 +241,7 @@ def _check_server_delegation(config: Config, url: str) -> Iterator[Finding]:
     if told is None:
         yield _hint(
             f"{url} does not answer: {problem or 'no m.server in it'}",
-            f"Other servers then try {config.server_name} at port 8448, unless an SRV record leads elsewhere.",
+            f"Other servers then try port 8448 of {config.server_name}, unless an SRV record leads elsewhere.",
         )
     elif config.well_known.server and told != config.well_known.server:
         yield _bad(f"{url} says {told}, and well_known.server is {config.well_known.server}")

@@ -1,4 +1,4 @@
-"""Speaking to the server on this machine: by its admin socket when it runs, in this process when it does not."""
+"""Speaking to the server of this machine: by its admin socket when it runs, in this process when not."""
 
 import http.client
 import socket

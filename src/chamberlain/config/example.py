@@ -40,9 +40,18 @@ def _line(setting: Setting, server_name: str) -> str:
         return f"{name} = {to_toml(server_name)}"
     if setting.default is None or setting.default is msgspec.NODEFAULT:
         return f"# {name} = ({setting.kind})"
-    if name == "unix_socket_mode":
-        return f"# {name} = {setting.default:#o}"
-    return f"# {name} = {to_toml(setting.default)}"
+    return f"# {name} = {_default(setting)}"
+
+
+def describe_default(setting: Setting) -> str:
+    """What holds when the setting is not made, in words."""
+    if setting.default is msgspec.NODEFAULT:
+        return "must be set"
+    return "not set by default" if setting.default is None else f"default: {_default(setting)}"
+
+
+def _default(setting: Setting) -> str:
+    return f"{setting.default:#o}" if setting.key.endswith("_mode") else to_toml(setting.default)
 
 
 def _comment(text: str) -> str:
