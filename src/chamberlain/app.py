@@ -107,7 +107,7 @@ def _signing_key(path: Path, rng: Rng) -> SigningKey:
     if path.exists():
         return SigningKey.from_text(path.read_text())
     path.parent.mkdir(parents=True, exist_ok=True)
-    key = SigningKey.generate(rng.bytes(32), version=f"a_{rng.id(4)}")
+    key = SigningKey(rng.bytes(32), f"a_{rng.id(4)}")
     path.touch(mode=0o600)
     path.write_text(key.to_text())
     return key

@@ -30,9 +30,7 @@ def escape(value: Any) -> Any:
     if type(value) is str:
         if "\x00" in value or _ESCAPE in value:
             return value.replace(_ESCAPE, _ESCAPED).replace("\x00", _NUL)
-    elif type(value) is list:
-        return [escape(item) for item in value]
-    elif type(value) in (set, frozenset, tuple):
+    elif type(value) in (list, tuple, set, frozenset):
         return [escape(item) for item in value]
     return value
 

@@ -27,13 +27,16 @@ CREATE TABLE rooms (
     head_seq BIGINT NOT NULL,
     extremities TEXT NOT NULL,
     notify_count BIGINT NOT NULL,
-    highlight_count BIGINT NOT NULL
+    highlight_count BIGINT NOT NULL,
+    thread_notify_count BIGINT NOT NULL
 );
 
 -- pdu: the canonical bytes that were signed. client: the client form without `unsigned`.
 -- position: place of arrival; negative for backfilled events; NULL for outliers.
--- notify_count, highlight_count: how many events of the room's main timeline had notified (highlighted)
--- everyone, this event included.
+-- notify_count: how many events of the room's main timeline notified everyone who has only the default push rules,
+-- this event included; thread_notify_count: the same of its threads; highlight_count: how many highlighted everyone.
+-- The unread counts of such users are differences of these. notifies: this event is one of them.
+-- replaces: the state event whose place this one took. thread: the root of the thread that it belongs to.
 CREATE TABLE events (
     nid BIGINT PRIMARY KEY,
     event_id TEXT NOT NULL UNIQUE,
@@ -53,13 +56,16 @@ CREATE TABLE events (
     rejected TEXT,
     soft_failed BOOLEAN NOT NULL,
     redacted_by TEXT,
+    replaces TEXT,
     relates_to TEXT,
     rel_type TEXT,
     rel_key TEXT,
     thread TEXT,
     contains_url BOOLEAN NOT NULL,
+    notifies BOOLEAN NOT NULL,
     notify_count BIGINT NOT NULL,
     highlight_count BIGINT NOT NULL,
+    thread_notify_count BIGINT NOT NULL,
     txn_device TEXT,
     txn_id TEXT,
     pdu BYTEA NOT NULL,

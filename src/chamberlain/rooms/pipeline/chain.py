@@ -1,0 +1,103 @@
+"""Drafts in a row that will be committed together: the head as it will stand after them."""
+
+from typing import Any
+
+import msgspec
+
+from chamberlain.matrix.events import Event
+from chamberlain.matrix.types import StateKey
+from chamberlain.rooms.pipeline.head import Extremity, Head, Stored
+from chamberlain.store.commit import EventWrite, Unit
+from chamberlain.store.commit import Head as HeadWrite
+from chamberlain.store.state.lines import Point
+from chamberlain.store.state.write import epoch_is_due
+
+
+class Chain:
+    """A head, and the events that are to follow it. The head itself is not touched before `adopt`."""
+
+    __slots__ = (
+        "auth",
+        "counts",
+        "drafted",
+        "expected",
+        "extremities",
+        "head",
+        "overlay",
+        "redactions",
+        "summary",
+        "summary_changed",
+        "txns",
+        "ver",
+        "writes",
+    )
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self.expected = head.head_seq
+        self.ver = head.ver
+        self.counts = (head.notify_count, head.highlight_count, head.thread_notify_count)
+        self.extremities = head.extremities
+        self.overlay: dict[StateKey, Stored] = {}
+        self.summary: dict[str, Any] = dict(head.summary)
+        self.summary_changed = head.is_new
+        self.drafted: dict[str, Event] = {}
+        self.writes: list[EventWrite] = []
+        self.auth: list[tuple[int, int]] = []
+        self.txns: list[dict[str, Any]] = []
+        self.redactions: list[dict[str, Any]] = []
+
+    def state(self, key: StateKey) -> Stored | None:
+        """The state event under a key that has been loaded, as it will be after the chain so far."""
+        found = self.overlay.get(key)
+        return found if found is not None else self.head.state.get(key)
+
+    def follow(self, stored: Stored) -> None:
+        """Let the event be the one that the next one follows."""
+        event = stored.event
+        self.extremities = (Extremity(stored.nid, event.event_id, event.depth, stored.height),)
+        if event.state_key is not None:
+            self.overlay[(event.type, event.state_key)] = stored
+            self.ver += 1
+
+    def unit(self, spare_line: int | None) -> Unit:
+        """The chain as rows."""
+        head = self.head
+        notify, highlight, threads = self.counts
+        return Unit(
+            room_id=head.room_id,
+            version=head.version.id,
+            creator=head.creator,
+            created_at=head.created_at,
+            expected=self.expected,
+            head=HeadWrite(
+                extremities=msgspec.json.encode(self.extremities).decode(),
+                line=head.line,
+                ver=self.ver,
+                head_seq=head.head_seq + 1,
+                notify_count=notify,
+                highlight_count=highlight,
+                thread_notify_count=threads,
+            ),
+            events=self.writes,
+            auth=self.auth,
+            txns=self.txns,
+            redactions=self.redactions,
+            summary=self.summary | {"room_id": head.room_id} if self.summary_changed else None,
+            spare_line=spare_line,
+        )
+
+    @property
+    def renewal_is_due(self) -> bool:
+        """Whether the commit may need a spare line to renew the room's current one."""
+        return epoch_is_due(self.head.ver, self.ver)
+
+    def adopt(self, point: Point) -> None:
+        """Move the head to where the committed chain left the room."""
+        head = self.head
+        head.head_seq += 1
+        head.line, head.ver = point
+        head.extremities = self.extremities
+        head.notify_count, head.highlight_count, head.thread_notify_count = self.counts
+        head.state.update(self.overlay)
+        head.summary = self.summary

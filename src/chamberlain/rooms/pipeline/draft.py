@@ -1,0 +1,78 @@
+"""From a draft to a signed event that the room's state allows."""
+
+from chamberlain.matrix.auth_rules import auth_keys, check
+from chamberlain.matrix.auth_rules.verdict import Reject
+from chamberlain.matrix.errors import Forbidden
+from chamberlain.matrix.events import Draft, Event, build
+from chamberlain.matrix.hashes import decode_for, reference_hash, signed_bytes
+from chamberlain.matrix.signing import SigningKey, encode_base64
+from chamberlain.matrix.types import StateKey
+from chamberlain.rooms.pipeline.chain import Chain
+from chamberlain.rooms.pipeline.head import CREATE, Extremity, Heads, Stored
+from chamberlain.store import events
+from chamberlain.store.database import Database
+
+_MAX_DEPTH = 2**53 - 1
+_NO_EXTREMITY = Extremity(0, "", 0, 0)
+
+
+class Drafting:
+    """Makes events of drafts."""
+
+    def __init__(self, db: Database, heads: Heads, server_name: str, signing_key: SigningKey) -> None:
+        self._db = db
+        self._heads = heads
+        self._server_name = server_name
+        self._signing_key = signing_key
+
+    async def make(self, chain: Chain, draft: Draft) -> tuple[Event, list[Stored]]:
+        """Give the event that the draft is as the next one of the chain, and the events that authorize it.
+
+        Raises:
+            Forbidden: the room's state does not allow it.
+            BadJson: the content holds what the room version has not.
+            MatrixError: TOO_LARGE.
+        """
+        version = chain.head.version
+        keys = auth_keys(version, draft.type, draft.sender, draft.state_key, draft.content)
+        wanted = keys | {CREATE}
+        if draft.state_key is not None:
+            wanted.add((draft.type, draft.state_key))
+        await self._heads.load(chain.head, wanted)
+        auth = [stored for key in sorted(keys) if (stored := chain.state(key)) is not None]
+        prev = [extremity.event_id for extremity in chain.extremities]
+        event = build(
+            draft,
+            version=version,
+            prev_events=prev,
+            auth_events=[stored.event.event_id for stored in auth],
+            depth=min(max((e.depth for e in chain.extremities), default=0) + 1, _MAX_DEPTH),
+            server_name=self._server_name,
+            signing_key=self._signing_key,
+            reference_hashes={} if version.has_hash_event_ids else await self._hashes(chain, auth),
+        )
+        state: dict[StateKey, Event] = {
+            key: stored.event for key in wanted if (stored := chain.state(key)) is not None
+        }
+        verdict = check(event, state)
+        if isinstance(verdict, Reject):
+            raise Forbidden(verdict.reason)
+        return event, auth
+
+    async def _hashes(self, chain: Chain, auth: list[Stored]) -> dict[str, str]:
+        """The reference hashes that events of room versions 1 and 2 cite."""
+        cited = [stored.event for stored in auth]
+        known: dict[str, Event] = {stored.event.event_id: stored.event for stored in chain.overlay.values()}
+        for extremity in chain.extremities:
+            event = known.get(extremity.event_id) or chain.drafted.get(extremity.event_id)
+            if event is None:
+                found = await self._db.read(events.find_event, extremity.event_id)
+                event = found[0] if found is not None else None
+            if event is not None:
+                cited.append(event)
+        return {
+            event.event_id: encode_base64(
+                reference_hash(signed_bytes(decode_for(event.version, event.pdu), event.version))
+            )
+            for event in cited
+        }

@@ -1,0 +1,295 @@
+"""Where local events enter: one queue for each room, chained drafts, one unit of commits."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import Forbidden, MatrixError
+from chamberlain.matrix.events import Draft, Event
+from chamberlain.matrix.ids import EventID, RoomID
+from chamberlain.matrix.types import JsonObject
+from chamberlain.matrix.versions import RoomVersion
+from chamberlain.rooms.notifications import Notifications
+from chamberlain.rooms.pipeline.chain import Chain
+from chamberlain.rooms.pipeline.consequences import follow_from
+from chamberlain.rooms.pipeline.draft import Drafting
+from chamberlain.rooms.pipeline.head import Head, Heads, Stored
+from chamberlain.rooms.pipeline.redact import redact_target
+from chamberlain.runtime.cache import Cache
+from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.tasks import Tasks
+from chamberlain.store.commit import commit
+from chamberlain.store.database import Database
+from chamberlain.store.events import find_by_txn
+from chamberlain.store.rooms import RoomRow
+from chamberlain.store.sequences import Sequence as Ids
+
+UNIT_SIZE: Final = 100
+TRIES: Final = 8
+TXNS_KEPT: Final = 20_000
+NEW_SUMMARY: Final[dict[str, Any]] = {
+    "name": None,
+    "topic": None,
+    "avatar_url": None,
+    "canonical_alias": None,
+    "join_rule": None,
+    "history_visibility": None,
+    "guest_access": None,
+    "encryption": None,
+    "room_type": None,
+    "tombstone": None,
+    "federatable": True,
+    "joined": 0,
+    "invited": 0,
+    "local_joined": 0,
+    "state_events": 0,
+}
+
+
+class Txn(msgspec.Struct, frozen=True):
+    """What makes a request the repetition of an earlier one: user, device, path, transaction id."""
+
+    user_id: str
+    device: str
+    path: str
+    txn_id: str
+
+
+class _Waiting:
+    __slots__ = ("draft", "future", "result", "txn")
+
+    def __init__(self, draft: Draft, txn: Txn | None, future: asyncio.Future[EventID]) -> None:
+        self.draft = draft
+        self.txn = txn
+        self.future = future
+        self.result: EventID | MatrixError | None = None
+
+    def deliver(self) -> None:
+        if self.future.done():
+            return
+        if isinstance(self.result, MatrixError):
+            self.future.set_exception(self.result)
+        elif self.result is not None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(
+                MatrixError(ErrCode.UNKNOWN, "The room is too busy; try again", status=503)
+            )
+
+
+class Submit:
+    """Takes local drafts to committed events."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        tasks: Tasks,
+        heads: Heads,
+        drafting: Drafting,
+        notifications: Notifications,
+        server_name: str,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._tasks = tasks
+        self._heads = heads
+        self._drafting = drafting
+        self._notifications = notifications
+        self._server_name = server_name
+        self._nids = Ids(db, "event")
+        self._lines = Ids(db, "state_line")
+        self._queues: dict[str, deque[_Waiting]] = {}
+        self._txns: Cache[Txn, asyncio.Future[EventID]] = Cache(TXNS_KEPT)
+
+    async def send(
+        self,
+        sender: str,
+        room_id: str,
+        kind: str,
+        content: JsonObject,
+        *,
+        state_key: str | None = None,
+        redacts: str | None = None,
+        txn: Txn | None = None,
+        ts: int | None = None,
+    ) -> EventID:
+        """Have the event in the room; give its id. The same `txn` gives the same id, also after a restart.
+
+        Raises:
+            Forbidden: the sender is not in the room, or has not the power.
+            NotFound: a redaction of an event that the room does not have.
+            BadJson, MatrixError (TOO_LARGE): the content is none that an event may have.
+        """
+        draft = Draft(
+            room_id=room_id,
+            type=kind,
+            sender=sender,
+            content=content,
+            state_key=state_key,
+            redacts=redacts,
+            origin_server_ts=self._clock.now() if ts is None else ts,
+        )
+        if txn is None:
+            return await asyncio.shield(self._enqueue(draft, None))
+        known = self._txns.get(txn)
+        if known is None:
+            earlier = await self._db.read(find_by_txn, txn.user_id, txn.device, txn.path, txn.txn_id)
+            if earlier is not None:
+                return EventID(earlier)
+            known = self._txns.get(txn)
+        if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
+            known = self._enqueue(draft, txn)
+            self._txns.set(txn, known)
+        return await asyncio.shield(known)
+
+    async def submit_many(self, drafts: Sequence[Draft]) -> list[EventID | MatrixError]:
+        """Have many events, each in its room; give each its id, or the error that refused it."""
+        futures = [self._enqueue(draft, None) for draft in drafts]
+        results = await asyncio.gather(*map(asyncio.shield, futures), return_exceptions=True)
+        outcome: list[EventID | MatrixError] = []
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, MatrixError):
+                raise result
+            outcome.append(result)
+        return outcome
+
+    async def create(self, room_id: str, version: RoomVersion, drafts: Sequence[Draft]) -> RoomID:
+        """Have a new room whose first events are these, the create event foremost; give its id.
+
+        In a room version whose ids are hashes, `room_id` is not looked at, here and in the drafts.
+
+        Raises:
+            MatrixError: the first draft that the others do not allow; nothing of the room is kept.
+        """
+        first = drafts[0]
+        row = RoomRow(
+            room_id=room_id,
+            version=version.id,
+            creator=first.sender,
+            created_at=first.origin_server_ts,
+            line=(await self._lines.take(1))[0],
+            ver=0,
+            head_seq=-1,
+            extremities="[]",
+            notify_count=0,
+            highlight_count=0,
+            thread_notify_count=0,
+        )
+        head = Head(row, dict(NEW_SUMMARY))
+        chain = Chain(head)
+        nids = await self._nids.take(len(drafts))
+        for draft, nid in zip(drafts, nids, strict=True):
+            draft.room_id = head.room_id
+            event = await self._extend(chain, draft, nid, None)
+            head.room_id = event.room_id
+        point = await self._db.write_batch(commit, chain.unit(None))
+        if point is None:
+            raise MatrixError(ErrCode.ROOM_IN_USE, "There is such a room already")
+        chain.adopt(point)
+        self._heads.keep(head)
+        return RoomID(head.room_id)
+
+    def _enqueue(self, draft: Draft, txn: Txn | None) -> asyncio.Future[EventID]:
+        future: asyncio.Future[EventID] = asyncio.get_running_loop().create_future()
+        # Whoever asked may have gone: an error that nobody fetches is no news.
+        future.add_done_callback(_fetched)
+        waiting = _Waiting(draft, txn, future)
+        queue = self._queues.get(draft.room_id)
+        if queue is not None:
+            queue.append(waiting)
+        else:
+            self._queues[draft.room_id] = deque((waiting,))
+            self._tasks.spawn("room queue", self._work_off(draft.room_id))
+        return future
+
+    async def _work_off(self, room_id: str) -> None:
+        queue = self._queues[room_id]
+        try:
+            while queue:
+                unit = [queue.popleft() for _ in range(min(len(queue), UNIT_SIZE))]
+                await self._submit_unit(room_id, unit)
+        finally:
+            del self._queues[room_id]
+            for waiting in queue:
+                waiting.deliver()
+
+    async def _submit_unit(self, room_id: str, unit: Sequence[_Waiting]) -> None:
+        try:
+            for _ in range(TRIES):
+                if await self._try_unit(room_id, unit):
+                    break
+                self._heads.forget(room_id)
+        except Exception as error:
+            self._heads.forget(room_id)
+            for waiting in unit:
+                if not waiting.future.done():
+                    waiting.future.set_exception(error)
+            return
+        for waiting in unit:
+            waiting.deliver()
+
+    async def _try_unit(self, room_id: str, unit: Sequence[_Waiting]) -> bool:
+        head = await self._heads.find(room_id)
+        if head is None:
+            for waiting in unit:
+                waiting.result = Forbidden("You are not in this room")
+            return True
+        chain = Chain(head)
+        nids = await self._nids.take(len(unit))
+        for waiting, nid in zip(unit, nids, strict=True):
+            try:
+                event = await self._extend(chain, waiting.draft, nid, waiting.txn)
+                waiting.result = event.event_id
+            except MatrixError as error:
+                waiting.result = error
+        if not chain.writes:
+            return True
+        spare = (await self._lines.take(1))[0] if chain.renewal_is_due else None
+        point = await self._db.write_batch(commit, chain.unit(spare))
+        if point is None:
+            return False
+        chain.adopt(point)
+        return True
+
+    async def _extend(self, chain: Chain, draft: Draft, nid: int, txn: Txn | None) -> Event:
+        event, auth = await self._drafting.make(chain, draft)
+        if draft.redacts is not None:
+            await redact_target(self._db, chain, event)
+        stored = Stored(event, nid, 1 + max((entry.height for entry in auth), default=0))
+        previous = chain.state((draft.type, draft.state_key)) if draft.state_key is not None else None
+        notified = await self._notifications.of(event, chain)
+        now = self._clock.now()
+        follow_from(
+            chain,
+            stored,
+            previous,
+            notified,
+            server_name=self._server_name,
+            received_at=now,
+            txn=None if txn is None else (txn.device, txn.txn_id),
+        )
+        chain.drafted[event.event_id] = event
+        if event.state_key is not None:
+            chain.auth.extend((nid, entry.nid) for entry in auth)
+        if txn is not None:
+            chain.txns.append(
+                {
+                    "user_id": txn.user_id,
+                    "device": txn.device,
+                    "path": txn.path,
+                    "txn_id": txn.txn_id,
+                    "event_id": event.event_id,
+                    "at": now,
+                }
+            )
+        return event
+
+
+def _fetched(future: asyncio.Future[EventID]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,212 @@
+"""The last step of the way of an event: all rows of a unit, written by set and only onto the head it was built on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from chamberlain.matrix.types import StateKey
+from chamberlain.store import kinds
+from chamberlain.store.state.keys import intern_keys
+from chamberlain.store.state.lines import Point
+from chamberlain.store.state.write import append_many, epoch_is_due, new_room_line, note_position, renew
+from chamberlain.store.tx import Placement, Write
+
+INSERT_EVENT = (
+    "INSERT INTO events (nid, event_id, room_id, position, depth, type, state_key, sender, origin_server_ts,"
+    " received_at, before_line, before_ver, after_line, after_ver, auth_height, rejected, soft_failed,"
+    " redacted_by, replaces, relates_to, rel_type, rel_key, thread, contains_url, notifies, notify_count,"
+    " highlight_count, thread_notify_count, txn_device, txn_id, pdu, client)"
+    " VALUES (:nid, :event_id, :room_id, :position, :depth, :type, :state_key, :sender, :origin_server_ts,"
+    " :received_at, :before_line, :before_ver, :after_line, :after_ver, :auth_height, :rejected, :soft_failed,"
+    " :redacted_by, :replaces, :relates_to, :rel_type, :rel_key, :thread, :contains_url, :notifies, :notify_count,"
+    " :highlight_count, :thread_notify_count, :txn_device, :txn_id, :pdu, :client)"
+)
+UPSERT_MEMBERSHIP = (
+    "INSERT INTO memberships (room_id, user_id, membership, local, event_id, sender, display_name, avatar_url,"
+    " position, forgotten)"
+    " VALUES (:room_id, :user_id, :membership, :local, :event_id, :sender, :display_name, :avatar_url,"
+    " :position, FALSE)"
+    " ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership,"
+    " event_id = excluded.event_id, sender = excluded.sender, display_name = excluded.display_name,"
+    " avatar_url = excluded.avatar_url, position = excluded.position, forgotten = FALSE"
+)
+INSERT_NOTIFICATION = (
+    "INSERT INTO notifications (user_id, room_id, event_id, thread, notify, highlight, actions, position)"
+    " VALUES (:user_id, :room_id, :event_id, :thread, :notify, :highlight, :actions, :position)"
+    " ON CONFLICT (user_id, room_id, event_id) DO NOTHING"
+)
+
+
+class EventWrite(msgspec.Struct):
+    """One event's rows. `row` has every column of `events` but the position."""
+
+    row: dict[str, Any]
+    payload: Any
+    state_key: StateKey | None = None
+    """What it sets, where it sets anything."""
+    membership: dict[str, Any] | None = None
+    local_member: str | None = None
+    """The local user whose membership it changes."""
+    notifications: list[dict[str, Any]] = msgspec.field(default_factory=list)
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The columns of `rooms` that move with each unit."""
+
+    extremities: str
+    line: int
+    ver: int
+    head_seq: int
+    notify_count: int
+    highlight_count: int
+    thread_notify_count: int
+
+
+class Unit(msgspec.Struct):
+    """Events of one room that are committed together, or not at all."""
+
+    room_id: str
+    version: str
+    creator: str
+    created_at: int
+    expected: int
+    """The head_seq that the unit was built on; -1 for a room that does not exist yet."""
+    head: Head
+    events: list[EventWrite]
+    auth: list[tuple[int, int]]
+    txns: list[dict[str, Any]]
+    redactions: list[dict[str, Any]]
+    summary: dict[str, Any] | None
+    spare_line: int | None
+    """A line id to renew the current line with, where that is due."""
+
+
+async def commit(tx: Write, units: list[Unit]) -> list[Point | None]:
+    """Write each unit whose room still has the head it was built on; give the current point, or None: conflict."""
+    heads: dict[str, int] = dict(
+        await tx.all(
+            "SELECT room_id, head_seq FROM rooms WHERE room_id = ANY(:rooms) ORDER BY room_id FOR UPDATE",
+            rooms=[unit.room_id for unit in units],
+        )
+    )
+    good = [unit for unit in units if heads.get(unit.room_id, -1) == unit.expected]
+    points = {unit.room_id: point for unit, point in zip(good, await _write_state(tx, good), strict=True)}
+    await _write_rooms(tx, good, points)
+    for unit in good:
+        _place_events(tx, unit)
+    await _write_rest(tx, good)
+    return [points.get(unit.room_id) for unit in units]
+
+
+async def _write_state(tx: Write, units: Sequence[Unit]) -> list[Point]:
+    names = {event.state_key for unit in units for event in unit.events if event.state_key is not None}
+    keys = await intern_keys(tx, names) if names else {}
+    appends = []
+    for unit in units:
+        if unit.expected < 0:
+            await new_room_line(tx, unit.room_id, unit.head.line)
+        changes = [(keys[e.state_key], e.row["nid"]) for e in unit.events if e.state_key is not None]
+        if changes:
+            appends.append((unit.head.line, unit.head.ver - len(changes), changes))
+    if appends:
+        await append_many(tx, appends)
+    points = []
+    for unit in units:
+        point = (unit.head.line, unit.head.ver)
+        before = unit.head.ver - sum(1 for event in unit.events if event.state_key is not None)
+        if unit.spare_line is not None and epoch_is_due(before, unit.head.ver):
+            point = await renew(tx, unit.room_id, before, point, iter((unit.spare_line,)))
+        points.append(point)
+    return points
+
+
+async def _write_rooms(tx: Write, units: Sequence[Unit], points: dict[str, Point]) -> None:
+    if not units:
+        return
+    await tx.many(
+        "INSERT INTO rooms (room_id, version, creator, created_at, cur_line, cur_ver, head_seq, extremities,"
+        " notify_count, highlight_count, thread_notify_count)"
+        " VALUES (:room_id, :version, :creator, :created_at, :line, :ver, :head_seq, :extremities,"
+        " :notify_count, :highlight_count, :thread_notify_count)"
+        " ON CONFLICT (room_id) DO UPDATE SET cur_line = excluded.cur_line, cur_ver = excluded.cur_ver,"
+        " head_seq = excluded.head_seq, extremities = excluded.extremities,"
+        " notify_count = excluded.notify_count, highlight_count = excluded.highlight_count,"
+        " thread_notify_count = excluded.thread_notify_count",
+        [
+            {
+                "room_id": unit.room_id,
+                "version": unit.version,
+                "creator": unit.creator,
+                "created_at": unit.created_at,
+                "line": points[unit.room_id][0],
+                "ver": points[unit.room_id][1],
+                "head_seq": unit.head.head_seq,
+                "extremities": unit.head.extremities,
+                "notify_count": unit.head.notify_count,
+                "highlight_count": unit.head.highlight_count,
+                "thread_notify_count": unit.head.thread_notify_count,
+            }
+            for unit in units
+        ],
+    )
+
+
+def _place_events(tx: Write, unit: Unit) -> None:
+    last_membership: dict[str, tuple[Placement, dict[str, Any]]] = {}
+    for event in unit.events:
+        row = event.row
+        placement = tx.place(kinds.EVENT, unit.room_id, row["event_id"], event.payload)
+        placement.write(INSERT_EVENT, **row)
+        if event.state_key is not None:
+            note_position(placement, unit.room_id, (row["after_line"], row["after_ver"]))
+        for notification in event.notifications:
+            placement.write(INSERT_NOTIFICATION, **notification)
+        if event.membership is not None:
+            last_membership[event.membership["user_id"]] = (placement, event.membership)
+        if event.local_member is not None:
+            tx.place(kinds.MEMBERSHIP, event.local_member, unit.room_id)
+    for placement, membership in last_membership.values():
+        placement.write(UPSERT_MEMBERSHIP, **membership)
+
+
+async def _write_rest(tx: Write, units: Sequence[Unit]) -> None:
+    auth = [{"event": event, "auth": auth} for unit in units for event, auth in unit.auth]
+    if auth:
+        await tx.many("INSERT INTO event_auth (event, auth) VALUES (:event, :auth)", auth)
+    txns = [txn for unit in units for txn in unit.txns]
+    if txns:
+        await tx.many(
+            "INSERT INTO event_txns (user_id, device, path, txn_id, event_id, at)"
+            " VALUES (:user_id, :device, :path, :txn_id, :event_id, :at)",
+            txns,
+        )
+    redactions = [redaction for unit in units for redaction in unit.redactions]
+    if redactions:
+        await tx.many(
+            "UPDATE events SET pdu = :pdu, client = :client, redacted_by = :redacted_by, relates_to = NULL,"
+            " rel_type = NULL, rel_key = NULL, contains_url = FALSE WHERE event_id = :event_id",
+            redactions,
+        )
+    summaries = [unit.summary for unit in units if unit.summary is not None]
+    if summaries:
+        await _write_summaries(tx, summaries)
+
+
+async def _write_summaries(tx: Write, summaries: list[dict[str, Any]]) -> None:
+    await tx.many(
+        "INSERT INTO room_summaries (room_id, name, topic, avatar_url, canonical_alias, join_rule,"
+        " history_visibility, guest_access, encryption, room_type, tombstone, federatable, joined, invited,"
+        " local_joined, state_events)"
+        " VALUES (:room_id, :name, :topic, :avatar_url, :canonical_alias, :join_rule, :history_visibility,"
+        " :guest_access, :encryption, :room_type, :tombstone, :federatable, :joined, :invited, :local_joined,"
+        " :state_events)"
+        " ON CONFLICT (room_id) DO UPDATE SET name = excluded.name, topic = excluded.topic,"
+        " avatar_url = excluded.avatar_url, canonical_alias = excluded.canonical_alias,"
+        " join_rule = excluded.join_rule, history_visibility = excluded.history_visibility,"
+        " guest_access = excluded.guest_access, encryption = excluded.encryption,"
+        " room_type = excluded.room_type, tombstone = excluded.tombstone,"
+        " federatable = excluded.federatable, joined = excluded.joined, invited = excluded.invited,"
+        " local_joined = excluded.local_joined, state_events = excluded.state_events",
+        summaries,
+    )

@@ -1,0 +1,88 @@
+"""Who is what in which room, now."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from chamberlain.store.tx import Read, Write
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """A user's current membership of a room; `position` is that of the member event."""
+
+    room_id: str
+    user_id: str
+    membership: str
+    event_id: str
+    sender: str
+    display_name: str | None
+    avatar_url: str | None
+    position: int
+    forgotten: bool
+
+
+async def find(tx: Read, room_id: str, user_id: str) -> Membership | None:
+    """Give a user's membership of a room, or None where they never had one."""
+    row = await tx.one(
+        "SELECT room_id, user_id, membership, event_id, sender, display_name, avatar_url, position, forgotten"
+        " FROM memberships WHERE room_id = :room_id AND user_id = :user_id",
+        room_id=room_id,
+        user_id=user_id,
+    )
+    return None if row is None else Membership(*row[:8], bool(row[8]))
+
+
+async def rooms_of(tx: Read, user_id: str, memberships: Collection[str]) -> list[Membership]:
+    """Give the rooms in which the user is one of `memberships`, in the order of their member events."""
+    rows = await tx.all(
+        "SELECT room_id, user_id, membership, event_id, sender, display_name, avatar_url, position, forgotten"
+        " FROM memberships WHERE user_id = :user_id AND membership = ANY(:memberships) ORDER BY position",
+        user_id=user_id,
+        memberships=list(memberships),
+    )
+    return [Membership(*row[:8], bool(row[8])) for row in rows]
+
+
+async def members_of(tx: Read, room_id: str, memberships: Collection[str]) -> list[Membership]:
+    """Give the users that are one of `memberships` in the room, in the order of their ids."""
+    rows = await tx.all(
+        "SELECT room_id, user_id, membership, event_id, sender, display_name, avatar_url, position, forgotten"
+        " FROM memberships WHERE room_id = :room_id AND membership = ANY(:memberships) ORDER BY user_id",
+        room_id=room_id,
+        memberships=list(memberships),
+    )
+    return [Membership(*row[:8], bool(row[8])) for row in rows]
+
+
+async def local_members(tx: Read, room_id: str, memberships: Collection[str]) -> list[str]:
+    """Give our users that are one of `memberships` in the room, in the order of their ids."""
+    rows = await tx.all(
+        "SELECT user_id FROM memberships"
+        " WHERE room_id = :room_id AND local AND membership = ANY(:memberships) ORDER BY user_id",
+        room_id=room_id,
+        memberships=list(memberships),
+    )
+    return [row[0] for row in rows]
+
+
+async def sharing_rooms(tx: Read, user_id: str) -> set[str]:
+    """Give everyone who is joined to a room that the user is joined to, the user included."""
+    rows = await tx.all(
+        "SELECT DISTINCT other.user_id FROM memberships own"
+        " JOIN memberships other ON other.room_id = own.room_id AND other.membership = 'join'"
+        " WHERE own.user_id = :user_id AND own.membership = 'join'",
+        user_id=user_id,
+    )
+    return {row[0] for row in rows} | {user_id}
+
+
+async def forget(tx: Write, room_id: str, user_id: str) -> bool:
+    """Hide a room that the user has left from them; False where they are still in it, or never were."""
+    return bool(
+        await tx.run(
+            "UPDATE memberships SET forgotten = TRUE WHERE room_id = :room_id AND user_id = :user_id"
+            " AND membership IN ('leave', 'ban')",
+            room_id=room_id,
+            user_id=user_id,
+        )
+    )

@@ -1,0 +1,74 @@
+"""Rooms: their heads and summaries."""
+
+from typing import Any
+
+import msgspec
+
+from chamberlain.store.tx import Read
+
+SUMMARY_COLUMNS = (
+    "name",
+    "topic",
+    "avatar_url",
+    "canonical_alias",
+    "join_rule",
+    "history_visibility",
+    "guest_access",
+    "encryption",
+    "room_type",
+    "tombstone",
+    "federatable",
+    "joined",
+    "invited",
+    "local_joined",
+    "state_events",
+)
+
+
+class RoomRow(msgspec.Struct, frozen=True, array_like=True):
+    """One row of `rooms`."""
+
+    room_id: str
+    version: str
+    creator: str
+    created_at: int
+    line: int
+    ver: int
+    head_seq: int
+    extremities: str
+    notify_count: int
+    highlight_count: int
+    thread_notify_count: int
+
+
+async def find_room(tx: Read, room_id: str) -> RoomRow | None:
+    """Give the room, or None."""
+    row = await tx.one(
+        "SELECT room_id, version, creator, created_at, cur_line, cur_ver, head_seq, extremities, notify_count,"
+        " highlight_count, thread_notify_count FROM rooms WHERE room_id = :room_id",
+        room_id=room_id,
+    )
+    return None if row is None else RoomRow(*row)
+
+
+async def find_version(tx: Read, room_id: str) -> str | None:
+    """Give the room's version, or None where there is no such room."""
+    version: str | None = await tx.value(
+        "SELECT version FROM rooms WHERE room_id = :room_id", room_id=room_id
+    )
+    return version
+
+
+async def find_summary(tx: Read, room_id: str) -> dict[str, Any] | None:
+    """Give the columns of `room_summaries` by name, or None."""
+    row = await tx.one(
+        "SELECT name, topic, avatar_url, canonical_alias, join_rule, history_visibility, guest_access,"
+        " encryption, room_type, tombstone, federatable, joined, invited, local_joined, state_events"
+        " FROM room_summaries WHERE room_id = :room_id",
+        room_id=room_id,
+    )
+    if row is None:
+        return None
+    summary = dict(zip(SUMMARY_COLUMNS, row, strict=True))
+    summary["federatable"] = bool(summary["federatable"])
+    return summary
