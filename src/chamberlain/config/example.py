@@ -29,18 +29,19 @@ def _table(table: Table, server_name: str) -> str:
     if table.name:
         lines += [_comment(table.text.split("\n\n")[0])]
         lines += [f"# [[{table.name}]]" if table.repeated else f"[{table.name}]"]
+    mark = "#   " if table.repeated else "# "
     for setting in table.settings:
-        lines += [_comment(setting.text), _line(setting, server_name), ""]
+        lines += [_comment(setting.text, mark), _line(setting, server_name, mark), ""]
     return "\n".join(lines)
 
 
-def _line(setting: Setting, server_name: str) -> str:
+def _line(setting: Setting, server_name: str, mark: str) -> str:
     name = setting.key.rsplit(".", 1)[-1]
     if setting.key == "server_name":
         return f"{name} = {to_toml(server_name)}"
     if setting.default is None or setting.default is msgspec.NODEFAULT:
-        return f"# {name} = ({setting.kind})"
-    return f"# {name} = {_default(setting)}"
+        return f"{mark}{name} = ({setting.kind})"
+    return f"{mark}{name} = {_default(setting)}"
 
 
 def describe_default(setting: Setting) -> str:
@@ -54,12 +55,12 @@ def _default(setting: Setting) -> str:
     return f"{setting.default:#o}" if setting.key.endswith("_mode") else to_toml(setting.default)
 
 
-def _comment(text: str) -> str:
+def _comment(text: str, mark: str = "# ") -> str:
     return textwrap.fill(
         " ".join(text.split()),
         width=100,
-        initial_indent="# ",
-        subsequent_indent="# ",
+        initial_indent=mark,
+        subsequent_indent=mark,
         break_on_hyphens=False,
         break_long_words=False,
     )

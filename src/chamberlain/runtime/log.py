@@ -31,7 +31,7 @@ def configure(level: Level = "info", style: Format = "console", file: Path | Non
     show local variables: these hold tokens and passwords.
     """
     threshold = getattr(logging, level.upper())
-    stream: BinaryIO = sys.stderr.buffer if file is None else file.open("ab", buffering=0)
+    stream = _open(file)
     shared: list[Any] = [
         _add_request_id,
         structlog.processors.add_log_level,
@@ -46,6 +46,19 @@ def configure(level: Level = "info", style: Format = "console", file: Path | Non
     root = logging.getLogger()
     root.handlers = [_Bridge()]
     root.setLevel(max(threshold, logging.WARNING))
+
+
+_files: list[BinaryIO] = []
+
+
+def _open(file: Path | None) -> BinaryIO:
+    """The stream to write to; the file of an earlier call is closed."""
+    while _files:
+        _files.pop().close()
+    if file is None:
+        return sys.stderr.buffer
+    _files.append(file.open("ab", buffering=0))
+    return _files[0]
 
 
 def _ending(style: Format, colors: bool) -> list[Any]:
