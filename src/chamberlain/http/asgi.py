@@ -16,7 +16,7 @@ from chamberlain.http.context import Context, Receive, Upload
 from chamberlain.http.decode import RequestDecoder
 from chamberlain.http.endpoint import Auth, Endpoint, Limit, Request
 from chamberlain.http.errors import answer_to
-from chamberlain.http.listener import Entrance, Entrances, resource_of
+from chamberlain.http.listener import Entrance, Entrances
 from chamberlain.http.measure import RequestMetrics
 from chamberlain.http.router import Router, unrecognized
 from chamberlain.http.sending import Send, send_stream, send_wire, to_wire
@@ -66,7 +66,6 @@ class Application:
         self._observe = observe or RequestMetrics().observe
         self._log_requests = log_requests
         self._router = Router(served)
-        self._resources = {endpoint.name: resource_of(endpoint.path) for endpoint in served}
         self._decoders: dict[type[Request], RequestDecoder] = {}
         self._entrances = Entrances()
         self._operator = local_operator(services.config.server_name)
@@ -107,7 +106,7 @@ class Application:
         name = "unrecognized"
         try:
             endpoint, holes = self._router.find(ctx.method, ctx.raw_path)
-            if not entrance.serves(self._resources[endpoint.name]):
+            if not entrance.serves(ctx.path):
                 raise unrecognized()
             name = endpoint.name
             answer = await self._serve(endpoint, holes, ctx, entrance, receive)

@@ -113,8 +113,9 @@ class _QueryField:
         self.wire_name = field.encode_name
         self.required = field.required
         inner = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-        self.is_list = get_origin(inner) is list
-        self.convert = _converter(get_args(inner)[0] if self.is_list else kind)
+        lists = [part for part in (inner, *get_args(inner)) if get_origin(part) is list]
+        self.is_list = bool(lists)
+        self.convert = _converter(get_args(lists[0])[0] if lists else kind)
 
     def read(self, given: Mapping[str, list[str]], values: dict[str, Any]) -> None:
         found = given.get(self.wire_name)

@@ -26,20 +26,22 @@ def resource_of(path: str) -> Resource | None:
 class Entrance:
     """One listener, as the edge sees it."""
 
-    __slots__ = ("address", "is_local", "resources")
+    __slots__ = ("_resources", "address", "is_local")
 
     def __init__(self, listener: Listener | None, *, is_local: bool = False) -> None:
         """Raises ValueError for a trusted proxy that is neither an address, a network nor `unix`."""
         self.address = ClientAddress(listener.trusted_proxies if listener else ())
-        self.resources: frozenset[Resource | None] = frozenset(
-            listener.resources if listener else ALL_RESOURCES
-        )
+        resources = frozenset(listener.resources if listener else ALL_RESOURCES)
+        self._resources = None if resources.issuperset(ALL_RESOURCES) else resources
         self.is_local = is_local
         """The socket in the data folder: who may open it may administer, without a token."""
 
-    def serves(self, resource: Resource | None) -> bool:
-        """Whether endpoints of this API are reached here."""
-        return resource is None or resource in self.resources
+    def serves(self, path: str) -> bool:
+        """Whether what is at this path is reached here."""
+        if self._resources is None:
+            return True
+        resource = resource_of(path)
+        return resource is None or resource in self._resources
 
 
 class Entrances:

@@ -1,6 +1,7 @@
 """OpenAPI 3.1 of the administration API (and of everything else), written from the registry."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from types import NoneType
@@ -66,12 +67,13 @@ def document(endpoints: Iterable[Endpoint]) -> JsonObject:
     records = list(endpoints)
     schemas = _Schemas()
     paths: dict[str, JsonObject] = {}
+    uses: Counter[str] = Counter()
     for record in records:
-        for place, path in enumerate((record.path, *record.aliases)):
+        for path in (record.path, *record.aliases):
             operation = _operation(record, path, schemas)
-            if place:
-                operation["operationId"] += f"_{place}"
-                operation["deprecated"] = path.startswith("/_matrix/client/r0/")
+            uses[record.name] += 1
+            if uses[record.name] > 1:
+                operation["operationId"] += f"_{uses[record.name]}"
             paths.setdefault(path, {})[record.method.lower()] = operation
     return {
         "openapi": "3.1.0",

@@ -1,4 +1,4 @@
-"""`/.well-known/matrix/…`: where clients, other servers and people find this server (client-server API, 4)."""
+"""`/.well-known/matrix/…`: where clients, servers and people find this server (client-server API, 4)."""
 
 from __future__ import annotations
 
