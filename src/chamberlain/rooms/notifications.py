@@ -1,7 +1,7 @@
 """What an event means to the local members: evaluated once for all, and for each who has rules of their own."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 
@@ -13,6 +13,7 @@ from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.consequences import Notified, text_of
 from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
+from chamberlain.rooms.ports import Rulesets
 from chamberlain.runtime.cache import Cache
 from chamberlain.store import kinds
 from chamberlain.store.database import Database
@@ -26,14 +27,6 @@ _INVITED: Final = orjson.dumps(["notify", {"set_tweak": "sound", "value": "defau
 _SILENT_TYPES: Final = frozenset({"m.reaction", "m.room.redaction"})
 _JOINED: Final = ("join",)
 _NOBODY: Final = Notified()
-
-
-class Rulesets(Protocol):
-    """Where the push rules of local users are."""
-
-    async def with_own_rules(self, user_ids: Sequence[str]) -> Mapping[str, Ruleset]:
-        """Give the rulesets of those of the users who changed anything."""
-        ...
 
 
 class Notifications:

@@ -1,18 +1,60 @@
-"""The services of this room, made and bundled."""
+"""The services of rooms, made and bundled."""
+
+from chamberlain.matrix.signing import SigningKey
+from chamberlain.rooms.create import CreateRoom
+from chamberlain.rooms.membership import Membership
+from chamberlain.rooms.notifications import Notifications
+from chamberlain.rooms.pipeline.draft import Drafting
+from chamberlain.rooms.pipeline.head import Heads
+from chamberlain.rooms.pipeline.submit import Submit
+from chamberlain.rooms.ports import Profiles, Rulesets
+from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.rng import Rng
+from chamberlain.runtime.tasks import Tasks
+from chamberlain.store.database import Database
 
 
 class Rooms:
-    """The bundle."""
+    """What happens in rooms."""
 
-    __slots__ = ()
+    __slots__ = ("_tasks", "create", "heads", "membership", "submit")
+
+    def __init__(
+        self, tasks: Tasks, heads: Heads, submit: Submit, create: CreateRoom, membership: Membership
+    ) -> None:
+        self._tasks = tasks
+        self.heads = heads
+        self.submit = submit
+        self.create = create
+        self.membership = membership
 
     async def start(self) -> None:
         """Begin the background work."""
 
     async def close(self) -> None:
-        """End the background work."""
+        """Let the queues run empty and end the background work."""
+        await self._tasks.settle()
+        await self._tasks.close()
 
 
-def build_rooms() -> Rooms:
-    """Make the services."""
-    return Rooms()
+def build_rooms(
+    db: Database,
+    clock: Clock,
+    rng: Rng,
+    *,
+    server_name: str,
+    signing_key: SigningKey,
+    default_version: str,
+    profiles: Profiles,
+    rulesets: Rulesets,
+) -> Rooms:
+    """Make the services of rooms."""
+    tasks = Tasks()
+    heads = Heads(db)
+    drafting = Drafting(db, heads, server_name, signing_key)
+    notifications = Notifications(db, heads, rulesets, server_name)
+    submit = Submit(db, clock, tasks, heads, drafting, notifications, server_name)
+    create = CreateRoom(
+        submit, profiles, clock, rng, server_name=server_name, default_version=default_version
+    )
+    return Rooms(tasks, heads, submit, create, Membership(db, heads, submit, profiles))

@@ -38,6 +38,10 @@ INSERT_NOTIFICATION = (
 )
 
 
+class AliasTaken(Exception):
+    """The alias of a new room belongs to another room."""
+
+
 class EventWrite(msgspec.Struct):
     """One event's rows. `row` has every column of `events` but the position."""
 
@@ -80,6 +84,10 @@ class Unit(msgspec.Struct):
     summary: dict[str, Any] | None
     spare_line: int | None
     """A line id to renew the current line with, where that is due."""
+    alias: str | None = None
+    """The alias of a new room."""
+    published: bool = False
+    """Whether the directory lists a new room."""
 
 
 async def commit(tx: Write, units: list[Unit]) -> list[Point | None]:
@@ -94,6 +102,8 @@ async def commit(tx: Write, units: list[Unit]) -> list[Point | None]:
     points = {unit.room_id: point for unit, point in zip(good, await _write_state(tx, good), strict=True)}
     await _write_rooms(tx, good, points)
     for unit in good:
+        if unit.alias is not None or unit.published:
+            await _write_new(tx, unit)
         _place_events(tx, unit)
     await _write_rest(tx, good)
     return [points.get(unit.room_id) for unit in units]
@@ -150,6 +160,25 @@ async def _write_rooms(tx: Write, units: Sequence[Unit], points: dict[str, Point
             for unit in units
         ],
     )
+
+
+async def _write_new(tx: Write, unit: Unit) -> None:
+    if unit.alias is not None and not await tx.run(
+        "INSERT INTO room_aliases (alias, room_id, creator, created_at)"
+        " VALUES (:alias, :room_id, :creator, :created_at) ON CONFLICT (alias) DO NOTHING",
+        alias=unit.alias,
+        room_id=unit.room_id,
+        creator=unit.creator,
+        created_at=unit.created_at,
+    ):
+        raise AliasTaken
+    if unit.published:
+        await tx.run(
+            "INSERT INTO published_rooms (room_id, published_at) VALUES (:room_id, :created_at)"
+            " ON CONFLICT (room_id) DO NOTHING",
+            room_id=unit.room_id,
+            created_at=unit.created_at,
+        )
 
 
 def _place_events(tx: Write, unit: Unit) -> None:

@@ -22,7 +22,7 @@ from chamberlain.rooms.pipeline.redact import redact_target
 from chamberlain.runtime.cache import Cache
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.tasks import Tasks
-from chamberlain.store.commit import commit
+from chamberlain.store.commit import AliasTaken, commit
 from chamberlain.store.database import Database
 from chamberlain.store.events import find_by_txn
 from chamberlain.store.rooms import RoomRow
@@ -158,13 +158,22 @@ class Submit:
             outcome.append(result)
         return outcome
 
-    async def create(self, room_id: str, version: RoomVersion, drafts: Sequence[Draft]) -> RoomID:
+    async def create(
+        self,
+        room_id: str,
+        version: RoomVersion,
+        drafts: Sequence[Draft],
+        *,
+        alias: str | None = None,
+        published: bool = False,
+    ) -> RoomID:
         """Have a new room whose first events are these, the create event foremost; give its id.
 
         In a room version whose ids are hashes, `room_id` is not looked at, here and in the drafts.
 
         Raises:
-            MatrixError: the first draft that the others do not allow; nothing of the room is kept.
+            MatrixError: ROOM_IN_USE where the alias is taken, or what the first draft that is not allowed
+                raises; nothing of the room is kept.
         """
         first = drafts[0]
         row = RoomRow(
@@ -187,7 +196,12 @@ class Submit:
             draft.room_id = head.room_id
             event = await self._extend(chain, draft, nid, None)
             head.room_id = event.room_id
-        point = await self._db.write_batch(commit, chain.unit(None))
+        unit = chain.unit(None)
+        unit.alias, unit.published = alias, published
+        try:
+            point = await self._db.write_batch(commit, unit)
+        except AliasTaken:
+            raise MatrixError(ErrCode.ROOM_IN_USE, "The alias belongs to another room") from None
         if point is None:
             raise MatrixError(ErrCode.ROOM_IN_USE, "There is such a room already")
         chain.adopt(point)

@@ -1,0 +1,248 @@
+"""Creating rooms: from the options of a client to the first events (client-server API, Creation)."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import BadJson, Forbidden, InvalidParam, MatrixError
+from chamberlain.matrix.events import Draft
+from chamberlain.matrix.ids import RoomID, parse_room_alias, parse_user_id
+from chamberlain.matrix.types import JsonObject
+from chamberlain.matrix.versions import RoomVersion, get_room_version
+from chamberlain.rooms.pipeline.consequences import MEMBER
+from chamberlain.rooms.pipeline.submit import Submit
+from chamberlain.rooms.ports import Profiles
+from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.rng import Rng
+
+Preset = Literal["private_chat", "public_chat", "trusted_private_chat"]
+MAX_INVITES: Final = 200
+MAX_INITIAL_STATE: Final = 200
+_PRESETS: Final[Mapping[Preset, tuple[str, str, str]]] = {
+    "private_chat": ("invite", "shared", "can_join"),
+    "trusted_private_chat": ("invite", "shared", "can_join"),
+    "public_chat": ("public", "shared", "forbidden"),
+}
+
+
+class InitialState(msgspec.Struct):
+    """One state event of `initial_state`."""
+
+    type: str
+    content: JsonObject
+    state_key: str = ""
+
+
+class RoomOptions(msgspec.Struct, kw_only=True):
+    """What a room can be made with: the body of createRoom."""
+
+    visibility: Literal["public", "private"] = "private"
+    room_alias_name: str | None = None
+    name: str | None = None
+    topic: str | None = None
+    invite: list[str] = []
+    room_version: str | None = None
+    creation_content: JsonObject = {}
+    initial_state: list[InitialState] = []
+    preset: Preset | None = None
+    is_direct: bool = False
+    power_level_content_override: JsonObject = {}
+
+
+class CreateRoom:
+    """Makes rooms."""
+
+    def __init__(
+        self,
+        submit: Submit,
+        profiles: Profiles,
+        clock: Clock,
+        rng: Rng,
+        *,
+        server_name: str,
+        default_version: str,
+    ) -> None:
+        self._submit = submit
+        self._profiles = profiles
+        self._clock = clock
+        self._rng = rng
+        self._server_name = server_name
+        self._default_version = default_version
+
+    async def create_room(self, creator: str, options: RoomOptions) -> RoomID:
+        """Have a new room with all that the options ask for, or none; give its id.
+
+        Raises:
+            MatrixError: UNSUPPORTED_ROOM_VERSION; ROOM_IN_USE where the alias is taken; INVALID_ROOM_STATE where
+                the options contradict one another.
+            BadJson, InvalidParam: an option that no room can have.
+        """
+        version = get_room_version(options.room_version or self._default_version)
+        if len(options.invite) > MAX_INVITES or len(options.initial_state) > MAX_INITIAL_STATE:
+            raise InvalidParam("Too many invitations or too much initial state")
+        invited = list(dict.fromkeys(str(parse_user_id(user_id)) for user_id in options.invite))
+        alias = self._alias(options.room_alias_name)
+        plan = _Plan(creator, options, version, invited, alias)
+        display_name, avatar_url = await self._profiles.in_rooms(creator)
+        plan.creator_profile = _profile(display_name, avatar_url)
+        for user_id in invited:
+            plan.profiles[user_id] = _profile(*await self._profiles.in_rooms(user_id))
+        room_id = f"!{self._rng.id(18)}:{self._server_name}"
+        now = self._clock.now()
+        drafts = [
+            Draft(
+                room_id=room_id,
+                type=kind,
+                sender=creator,
+                content=content,
+                state_key=state_key,
+                origin_server_ts=now,
+            )
+            for kind, state_key, content in plan.events()
+        ]
+        try:
+            return await self._submit.create(
+                room_id, version, drafts, alias=alias, published=options.visibility == "public"
+            )
+        except Forbidden as error:
+            raise MatrixError(ErrCode.INVALID_ROOM_STATE, error.message) from error
+
+    def _alias(self, localpart: str | None) -> str | None:
+        if localpart is None:
+            return None
+        if not localpart or ":" in localpart or "\x00" in localpart or any(map(str.isspace, localpart)):
+            raise InvalidParam("A room alias name has no spaces and no colon")
+        return str(parse_room_alias(f"#{localpart}:{self._server_name}"))
+
+
+def _profile(display_name: str | None, avatar_url: str | None) -> JsonObject:
+    profile: JsonObject = {}
+    if display_name is not None:
+        profile["displayname"] = display_name
+    if avatar_url is not None:
+        profile["avatar_url"] = avatar_url
+    return profile
+
+
+class _Plan:
+    """The first events of one room, in the order of the specification."""
+
+    def __init__(
+        self,
+        creator: str,
+        options: RoomOptions,
+        version: RoomVersion,
+        invited: list[str],
+        alias: str | None,
+    ) -> None:
+        self._creator = creator
+        self._options = options
+        self._version = version
+        self._invited = invited
+        self._alias = alias
+        self._preset: Preset = options.preset or (
+            "public_chat" if options.visibility == "public" else "private_chat"
+        )
+        self.creator_profile: JsonObject = {}
+        self.profiles: dict[str, JsonObject] = {}
+
+    def events(self) -> list[tuple[str, str, JsonObject]]:
+        """(type, state_key, content) of each."""
+        options = self._options
+        given = {(state.type, state.state_key) for state in options.initial_state}
+        events: list[tuple[str, str, JsonObject]] = [
+            ("m.room.create", "", self._create_content()),
+            (MEMBER, self._creator, {"membership": "join"} | self.creator_profile),
+        ]
+        levels = self._power_levels()
+        if ("m.room.power_levels", "") in given:
+            levels = next(s.content for s in options.initial_state if s.type == "m.room.power_levels")
+        events.append(("m.room.power_levels", "", levels))
+        if self._alias is not None and ("m.room.canonical_alias", "") not in given:
+            events.append(("m.room.canonical_alias", "", {"alias": self._alias}))
+        join_rule, visibility, guest_access = _PRESETS[self._preset]
+        for kind, content in (
+            ("m.room.join_rules", {"join_rule": join_rule}),
+            ("m.room.history_visibility", {"history_visibility": visibility}),
+            ("m.room.guest_access", {"guest_access": guest_access}),
+        ):
+            if (kind, "") not in given:
+                events.append((kind, "", content))
+        events.extend(self._initial_state())
+        if options.name is not None:
+            events.append(("m.room.name", "", {"name": options.name}))
+        if options.topic is not None:
+            events.append(("m.room.topic", "", _topic(options.topic)))
+        events.extend((MEMBER, user_id, self._invitation(user_id)) for user_id in self._invited)
+        return events
+
+    def _create_content(self) -> JsonObject:
+        content = dict(self._options.creation_content)
+        content["room_version"] = self._version.id
+        content.pop("creator", None)
+        if self._version.creator_in_content:
+            content["creator"] = self._creator
+        if self._version.creators_have_infinite_power:
+            additional = content.get("additional_creators", [])
+            if not isinstance(additional, list):
+                raise BadJson("`additional_creators` must be a list of user IDs")
+            creators = [str(parse_user_id(user_id)) for user_id in additional]
+            if self._preset == "trusted_private_chat":
+                creators.extend(self._invited)
+            if creators:
+                content["additional_creators"] = list(dict.fromkeys(creators))
+        return content
+
+    def _power_levels(self) -> JsonObject:
+        infinite = self._version.creators_have_infinite_power
+        users: dict[str, int] = {} if infinite else {self._creator: 100}
+        if self._preset == "trusted_private_chat" and not infinite:
+            users.update(dict.fromkeys(self._invited, 100))
+        levels: JsonObject = {
+            "users": users,
+            "users_default": 0,
+            "events": {
+                "m.room.name": 50,
+                "m.room.avatar": 50,
+                "m.room.canonical_alias": 50,
+                "m.room.power_levels": 100,
+                "m.room.history_visibility": 100,
+                "m.room.encryption": 100,
+                "m.room.server_acl": 100,
+                "m.room.tombstone": 150 if infinite else 100,
+            },
+            "events_default": 0,
+            "state_default": 50,
+            "ban": 50,
+            "kick": 50,
+            "redact": 50,
+            "invite": 50 if self._preset == "public_chat" else 0,
+        }
+        return levels | self._options.power_level_content_override
+
+    def _initial_state(self) -> list[tuple[str, str, Any]]:
+        overridden = set()
+        if self._options.name is not None:
+            overridden.add("m.room.name")
+        if self._options.topic is not None:
+            overridden.add("m.room.topic")
+        events = []
+        for state in self._options.initial_state:
+            if state.type in ("m.room.create", MEMBER):
+                raise MatrixError(
+                    ErrCode.INVALID_ROOM_STATE, f"`initial_state` may not hold {state.type}", status=400
+                )
+            if state.type == "m.room.power_levels" or (state.type in overridden and not state.state_key):
+                continue
+            events.append((state.type, state.state_key, state.content))
+        return events
+
+    def _invitation(self, user_id: str) -> JsonObject:
+        direct: JsonObject = {"is_direct": True} if self._options.is_direct else {}
+        return {"membership": "invite"} | direct | self.profiles[user_id]
+
+
+def _topic(topic: str) -> JsonObject:
+    return {"topic": topic, "m.topic": {"m.text": [{"body": topic, "mimetype": "text/plain"}]}}

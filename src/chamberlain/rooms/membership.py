@@ -1,0 +1,206 @@
+"""Joining, inviting, leaving, kicking, banning, knocking (client-server API, Room membership)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chamberlain.matrix.auth_rules import power_levels_of
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import Forbidden, MatrixError
+from chamberlain.matrix.events import Event
+from chamberlain.matrix.ids import EventID
+from chamberlain.matrix.types import JsonObject
+from chamberlain.rooms.pipeline.consequences import MEMBER, text_of
+from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
+from chamberlain.rooms.pipeline.submit import Submit
+from chamberlain.rooms.ports import LeaveGuard, Profiles
+from chamberlain.store import memberships
+from chamberlain.store.database import Database
+
+JOIN_RULES = "m.room.join_rules"
+AUTHORIZER = "join_authorised_via_users_server"
+_IN_ROOM = ("join", "invite", "knock")
+
+
+class Membership:
+    """Changes what a user is in a room."""
+
+    def __init__(self, db: Database, heads: Heads, submit: Submit, profiles: Profiles) -> None:
+        self._db = db
+        self._heads = heads
+        self._submit = submit
+        self._profiles = profiles
+        self.leave_guard: LeaveGuard | None = None
+        """Set by who must be able to refuse that users leave: server notices."""
+
+    async def join(
+        self,
+        user_id: str,
+        room_id: str,
+        *,
+        reason: str | None = None,
+        third_party_signed: JsonObject | None = None,
+    ) -> EventID:
+        """Have the user in the room; a user who is in it stays as they are.
+
+        Raises:
+            NotFound: there is no such room.
+            Forbidden: the join rules or a ban keep the user out.
+        """
+        current = await self._heads.current(room_id, MEMBER, user_id)
+        if current is not None and current.content.get("membership") == "join":
+            return current.event_id
+        extra: JsonObject = {}
+        if third_party_signed is not None:
+            extra["third_party_invite"] = {"signed": third_party_signed}
+        authorizer = await self._authorizer(room_id, current)
+        if authorizer is not None:
+            await self._check_restricted(room_id, user_id)
+            extra[AUTHORIZER] = authorizer
+        return await self._change(user_id, room_id, user_id, "join", reason, extra)
+
+    async def leave(self, user_id: str, room_id: str, *, reason: str | None = None) -> EventID:
+        """Have the user out of the room: a member leaves, an invitation is rejected, a knock retracted.
+
+        Raises:
+            NotFound: there is no such room.
+            Forbidden: the user is not in the room, or is banned.
+            MatrixError: CANNOT_LEAVE_SERVER_NOTICE_ROOM.
+        """
+        current = await self._heads.current(room_id, MEMBER, user_id)
+        membership = membership_of(current)
+        if current is None or membership not in _IN_ROOM:
+            if membership == "leave" and current is not None:
+                return current.event_id
+            raise Forbidden("You are not in this room")
+        if self.leave_guard is not None:
+            await self.leave_guard(user_id, room_id, membership)
+        return await self._change(user_id, room_id, user_id, "leave", reason)
+
+    async def invite(
+        self,
+        sender: str,
+        room_id: str,
+        target: str,
+        *,
+        reason: str | None = None,
+        is_direct: bool = False,
+    ) -> EventID:
+        """Have the target invited.
+
+        Raises:
+            NotFound: there is no such room.
+            Forbidden: the sender may not invite, or the target is in the room or banned.
+        """
+        extra: JsonObject = {"is_direct": True} if is_direct else {}
+        return await self._change(sender, room_id, target, "invite", reason, extra)
+
+    async def kick(self, sender: str, room_id: str, target: str, *, reason: str | None = None) -> EventID:
+        """Have the target out of the room.
+
+        Raises:
+            NotFound: there is no such room.
+            Forbidden: the target is not in the room, or the sender may not kick them.
+        """
+        current = await self._heads.current(room_id, MEMBER, target)
+        if membership_of(current) not in _IN_ROOM:
+            raise Forbidden("The user is not in this room")
+        return await self._change(sender, room_id, target, "leave", reason)
+
+    async def ban(self, sender: str, room_id: str, target: str, *, reason: str | None = None) -> EventID:
+        """Have the target out of the room and kept out; a banned user stays banned.
+
+        Raises:
+            NotFound: there is no such room.
+            Forbidden: the sender may not ban the target.
+        """
+        return await self._change(sender, room_id, target, "ban", reason)
+
+    async def unban(self, sender: str, room_id: str, target: str, *, reason: str | None = None) -> EventID:
+        """Have the target free to come again.
+
+        Raises:
+            NotFound: there is no such room.
+            Forbidden: the target is not banned, or the sender may not unban them.
+        """
+        current = await self._heads.current(room_id, MEMBER, target)
+        if membership_of(current) != "ban":
+            raise Forbidden("The user is not banned")
+        return await self._change(sender, room_id, target, "leave", reason)
+
+    async def knock(self, user_id: str, room_id: str, *, reason: str | None = None) -> EventID:
+        """Have the user ask to be let in.
+
+        Raises:
+            NotFound: there is no such room.
+            Forbidden: the join rules do not allow it, or the user is in the room, invited or banned.
+        """
+        return await self._change(user_id, room_id, user_id, "knock", reason)
+
+    async def forget(self, user_id: str, room_id: str) -> None:
+        """Have the room, which the user has left, gone from their lists and syncs.
+
+        Raises:
+            MatrixError: UNKNOWN (400) while the user is in the room.
+        """
+        found = await self._db.read(memberships.find, room_id, user_id)
+        if found is None:
+            return
+        if found.membership in _IN_ROOM:
+            raise MatrixError(ErrCode.UNKNOWN, "Leave the room before you forget it", status=400)
+        await self._db.write(memberships.forget, room_id, user_id)
+
+    async def _change(
+        self,
+        sender: str,
+        room_id: str,
+        target: str,
+        membership: str,
+        reason: str | None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> EventID:
+        await self._heads.get(room_id)
+        content: JsonObject = {"membership": membership}
+        if membership in ("join", "knock", "invite") or sender == target:
+            display_name, avatar_url = await self._profiles.in_rooms(target)
+            if display_name is not None:
+                content["displayname"] = display_name
+            if avatar_url is not None:
+                content["avatar_url"] = avatar_url
+        if reason is not None:
+            content["reason"] = reason
+        return await self._submit.send(sender, room_id, MEMBER, content | dict(extra or {}), state_key=target)
+
+    async def _authorizer(self, room_id: str, current: Event | None) -> str | None:
+        """The local member who vouches for a restricted join; None where nobody needs to."""
+        rules = await self._heads.current(room_id, JOIN_RULES)
+        rule = rules.content.get("join_rule") if rules is not None else None
+        if rule not in ("restricted", "knock_restricted") or membership_of(current) == "invite":
+            return None
+        head = await self._heads.get(room_id)
+        local = await self._db.read(memberships.local_members, room_id, ("join",))
+        await self._heads.load(head, (CREATE, POWER_LEVELS))
+        state = {key: s.event for key in (CREATE, POWER_LEVELS) if (s := head.state.get(key)) is not None}
+        levels = power_levels_of(state)
+        able = [user_id for user_id in local if levels.user_level(user_id) >= levels.invite]
+        if not able:
+            raise MatrixError(ErrCode.UNABLE_TO_GRANT_JOIN, "Nobody here may let you into this room")
+        return max(able, key=levels.user_level)
+
+    async def _check_restricted(self, room_id: str, user_id: str) -> None:
+        rules = await self._heads.current(room_id, JOIN_RULES)
+        allow = rules.content.get("allow") if rules is not None else None
+        for condition in allow if isinstance(allow, list) else []:
+            if not isinstance(condition, dict) or condition.get("type") != "m.room_membership":
+                continue
+            allowed_room = condition.get("room_id")
+            if not isinstance(allowed_room, str):
+                continue
+            found = await self._db.read(memberships.find, allowed_room, user_id)
+            if found is not None and found.membership == "join":
+                return
+        raise Forbidden("You are in none of the rooms whose members may join")
+
+
+def membership_of(event: Event | None) -> str | None:
+    """The membership that a member event gives; None without an event."""
+    return None if event is None else text_of(event.content, "membership")

@@ -1,0 +1,26 @@
+"""What rooms ask of others without knowing them."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from chamberlain.matrix.push_rules import Ruleset
+
+
+class Rulesets(Protocol):
+    """Where the push rules of local users are."""
+
+    async def with_own_rules(self, user_ids: Sequence[str]) -> Mapping[str, Ruleset]:
+        """Give the rulesets of those of the users who changed anything."""
+        ...
+
+
+class Profiles(Protocol):
+    """Where the profiles of local users are."""
+
+    async def in_rooms(self, user_id: str) -> tuple[str | None, str | None]:
+        """Give the display name and the avatar URL that the user's member events carry."""
+        ...
+
+
+LeaveGuard: TypeAlias = Callable[[str, str, str], Awaitable[None]]
+"""Asked with (user id, room id, current membership) before a user leaves; raises to refuse."""
