@@ -10,7 +10,7 @@
         \"\"\"Send a message event to a room.\"\"\"
 
 A field has another name on the wire by `msgspec.field(name="...")`. A field of type `Upload` receives a body
-that is not JSON. The router, OpenAPI, the rate limits and the tests read the record that the decorator leaves.
+that is not JSON. The router, OpenAPI, the rate limits and the tests read the record that is left.
 """
 
 import enum
