@@ -26,14 +26,17 @@ async def changed_since(tx: Read, since: int, upto: int, user_ids: list[str]) ->
 async def changed_for(tx: Read, user_id: str, since: int, upto: int) -> set[str]:
     """Give the users whose devices changed in `since` < position <= `upto` and whom `user_id` tracks.
 
-    These are the user and all who are in a room that the user is in. Costs what changed, not how many rooms.
+    These are the user and all who are in a room that the user is in, and those whose master key the user has
+    signed meanwhile. Costs what changed, not how many rooms.
     """
     rows = await tx.all(
         "SELECT DISTINCT c.user_id FROM device_list_changes c"
         " WHERE c.position > :since AND c.position <= :upto AND (c.user_id = :user_id OR EXISTS ("
         "SELECT 1 FROM memberships theirs JOIN memberships mine ON mine.room_id = theirs.room_id"
         " WHERE theirs.user_id = c.user_id AND theirs.membership = 'join'"
-        " AND mine.user_id = :user_id AND mine.membership = 'join'))",
+        " AND mine.user_id = :user_id AND mine.membership = 'join'))"
+        " UNION SELECT target FROM user_signatures"
+        " WHERE signer = :user_id AND position > :since AND position <= :upto",
         since=since,
         upto=upto,
         user_id=user_id,

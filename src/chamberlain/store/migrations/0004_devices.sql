@@ -61,6 +61,7 @@ CREATE TABLE user_signatures (
     target_key TEXT NOT NULL,
     signing_key TEXT NOT NULL,
     signature TEXT NOT NULL,
+    position BIGINT NOT NULL,
     PRIMARY KEY (signer, target, target_key, signing_key)
 ) /* without rowid */;
 
