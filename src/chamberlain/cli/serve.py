@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import ssl
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +15,7 @@ import click
 from chamberlain.cli import data_folder, notify, workers
 from chamberlain.cli.edge import Edge
 from chamberlain.cli.settings import config_options
-from chamberlain.cli.sockets import bind, bind_tcp, bind_unix
+from chamberlain.cli.sockets import bind_tcp, bind_unix
 from chamberlain.config import Config, ConfigError
 from chamberlain.config.listeners import Listener
 from chamberlain.runtime import log, metrics
@@ -46,22 +48,24 @@ def serve(config: Config) -> None:
     for requests under way.
     """
     log.configure(config.log.level, config.log.format, config.log.file)
-    with data_folder.locked(config.data_dir):
-        shared = config.cluster.workers > 1
+    with data_folder.locked(config.data_dir), ExitStack() as stack:
         unix = {
-            place: bind(listener) for place, listener in enumerate(config.listeners) if listener.unix_socket
+            place: _bind_here(stack, listener.unix_socket, listener.unix_socket_mode)
+            for place, listener in enumerate(config.listeners)
+            if listener.unix_socket is not None
         }
-        admin = bind_unix(config.admin_socket, 0o600)
-        try:
-            if shared:
-                workers.run(config.cluster.workers, lambda number: _work(config, unix, admin, number))
-            else:
-                _work(config, unix, admin, 1)
-        finally:
-            for listener in config.listeners:
-                if listener.unix_socket is not None:
-                    listener.unix_socket.unlink(missing_ok=True)
-            config.admin_socket.unlink(missing_ok=True)
+        admin = _bind_here(stack, config.admin_socket, 0o600)
+        if config.cluster.workers > 1:
+            workers.run(config.cluster.workers, lambda number: _work(config, unix, admin, number))
+        else:
+            _work(config, unix, admin, 1)
+
+
+def _bind_here(stack: ExitStack, path: Path, mode: int) -> socket.socket:
+    """A bound unix socket that disappears with `stack`."""
+    bound = bind_unix(path, mode)
+    stack.callback(path.unlink, missing_ok=True)
+    return stack.enter_context(bound)
 
 
 def _work(config: Config, unix: dict[int, socket.socket], admin: socket.socket, number: int) -> None:
@@ -69,14 +73,17 @@ def _work(config: Config, unix: dict[int, socket.socket], admin: socket.socket, 
     import uvloop
 
     shared = config.cluster.workers > 1
-    bound = [
-        (listener, unix[place] if place in unix else bind(listener, shared=shared), _make_tls(listener))
-        for place, listener in enumerate(config.listeners)
-    ]
-    figures = None
-    if config.metrics.port is not None:
-        figures = bind_tcp(config.metrics.address, config.metrics.port + number - 1)
-    uvloop.run(_Worker(config, number).run(bound, admin, figures))
+    with ExitStack() as stack:
+        bound = []
+        for place, listener in enumerate(config.listeners):
+            where = unix.get(place)
+            if where is None:
+                where = stack.enter_context(bind_tcp(listener.address, listener.port, shared=shared))
+            bound.append((listener, where, _make_tls(listener)))
+        figures = None
+        if config.metrics.port is not None:
+            figures = stack.enter_context(bind_tcp(config.metrics.address, config.metrics.port + number - 1))
+        uvloop.run(_Worker(config, number).run(bound, admin, figures))
 
 
 def _make_tls(listener: Listener) -> ssl.SSLContext | None:

@@ -7,20 +7,14 @@ from pathlib import Path
 
 import click
 
-from chamberlain.config.listeners import Listener
-
 BACKLOG = 2048
 
 
-def bind(listener: Listener, *, shared: bool = False) -> socket.socket:
-    """A bound socket that does not listen yet. `shared`: other workers bind the same port beside it."""
-    if listener.unix_socket is not None:
-        return bind_unix(listener.unix_socket, listener.unix_socket_mode)
-    return bind_tcp(listener.address, listener.port, shared=shared)
-
-
 def bind_tcp(address: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A bound TCP socket; refuses in words when the port is taken or may not be used."""
+    """A bound TCP socket that does not listen yet; `shared`: other workers bind the same port beside it.
+
+    Refuses in words when the port is taken or may not be used.
+    """
     try:
         found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, where = found[0]

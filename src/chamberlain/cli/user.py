@@ -1,0 +1,144 @@
+"""`chamberlain user`: accounts, with the server up or down."""
+
+import sys
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import click
+
+from chamberlain.cli.local import open_local
+from chamberlain.cli.settings import config_options
+from chamberlain.config import Config
+from chamberlain.matrix.ids import make_user_id
+
+_PAGE = 500
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  chamberlain user create alice --admin
+  chamberlain user list
+  chamberlain user set-password alice
+  chamberlain user make-admin alice
+  chamberlain user deactivate @mallory:example.org --erase
+"""
+)
+def user() -> None:
+    """Accounts: create, list, set a password, make an administrator, deactivate.
+
+    Works beside a running server (through its admin socket, never its database) and without one. NAME is a
+    localpart as alice, or a whole user id.
+    """
+
+
+def _user_id(config: Config, name: str) -> str:
+    return name if name.startswith("@") else make_user_id(name, config.server_name)
+
+
+def _path(user_id: str, *rest: str) -> str:
+    return "/".join(["/_chamberlain/admin/v1/users", quote(user_id, safe=""), *rest])
+
+
+def _read_password(stdin: bool) -> str:
+    if stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return answer
+
+
+_PASSWORD_STDIN = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input, one line."
+)
+
+
+@user.command()
+@click.argument("name")
+@click.option("--admin", is_flag=True, help="Make it an administrator.")
+@click.option("--display-name", metavar="TEXT", help="What people see.")
+@_PASSWORD_STDIN
+@config_options()
+def create(config: Config, name: str, admin: bool, display_name: str | None, password_stdin: bool) -> None:
+    """Create the account NAME; its password is asked for."""
+    body: dict[str, Any] = {
+        "user_id": _user_id(config, name),
+        "password": _read_password(password_stdin),
+        "admin": admin,
+    }
+    if display_name:
+        body["display_name"] = display_name
+    with open_local(config) as api:
+        api.call("POST", "/_chamberlain/admin/v1/users", body)
+    click.echo(f"Created {body['user_id']}{', an administrator' if admin else ''}.")
+
+
+@user.command(name="list")
+@click.option("--search", metavar="TEXT", help="Only names with this in them.")
+@config_options()
+def list_(config: Config, search: str | None) -> None:
+    """List the accounts of this server."""
+    rows: list[Any] = []
+    query: dict[str, Any] = {"limit": _PAGE}
+    if search:
+        query["search"] = search
+    with open_local(config) as api:
+        while True:
+            page = api.call("GET", f"/_chamberlain/admin/v1/users?{urlencode(query)}")
+            rows += page["users"]
+            if not page.get("next"):
+                break
+            query["from"] = page["next"]
+    _show(rows)
+
+
+def _show(rows: list[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("user", "display name", "admin", "state", box=None)
+    for row in rows:
+        state = "deactivated" if row.get("deactivated") else "locked" if row.get("locked") else ""
+        table.add_row(row["user_id"], row.get("display_name") or "", "yes" if row.get("admin") else "", state)
+    Console(soft_wrap=True).print(table)
+    click.echo(f"{len(rows)} {'account' if len(rows) == 1 else 'accounts'}")
+
+
+@user.command(name="set-password")
+@click.argument("name")
+@click.option("--keep-devices", is_flag=True, help="Do not log the account out everywhere.")
+@_PASSWORD_STDIN
+@config_options()
+def set_password(config: Config, name: str, keep_devices: bool, password_stdin: bool) -> None:
+    """Set the password of NAME and log it out everywhere."""
+    user_id = _user_id(config, name)
+    body = {"new_password": _read_password(password_stdin), "logout_devices": not keep_devices}
+    with open_local(config) as api:
+        api.call("POST", _path(user_id, "password"), body)
+    click.echo(f"{user_id} has a new password{'' if keep_devices else ' and is logged out everywhere'}.")
+
+
+@user.command(name="make-admin")
+@click.argument("name")
+@click.option("--revoke", is_flag=True, help="Make it an ordinary account again.")
+@config_options()
+def make_admin(config: Config, name: str, revoke: bool) -> None:
+    """Make NAME an administrator of the server."""
+    user_id = _user_id(config, name)
+    with open_local(config) as api:
+        api.call("PUT", _path(user_id, "admin"), {"admin": not revoke})
+    click.echo(f"{user_id} is {'no administrator any more' if revoke else 'an administrator'}.")
+
+
+@user.command()
+@click.argument("name")
+@click.option("--erase", is_flag=True, help="Also hide what it wrote from people who join later.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_options()
+def deactivate(config: Config, name: str, erase: bool, yes: bool) -> None:
+    """Deactivate NAME for good: log it out, take its password, leave all rooms. This cannot be undone."""
+    user_id = _user_id(config, name)
+    if not yes:
+        click.confirm(f"Deactivate {user_id} for good?", abort=True)
+    with open_local(config) as api:
+        api.call("POST", _path(user_id, "deactivate"), {"erase": erase})
+    click.echo(f"{user_id} is deactivated.")
