@@ -52,6 +52,10 @@ class Exchange:
         if message["type"] == "http.response.body" and not message.get("more_body"):
             self._gone.set()
 
+    def stall(self) -> None:
+        """Send nothing more of the body."""
+        self._chunks.clear()
+
     def hang_up(self) -> None:
         """Close the connection."""
         self._chunks.clear()

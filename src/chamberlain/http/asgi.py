@@ -11,13 +11,13 @@ from chamberlain.accounts.requester import local_operator
 from chamberlain.http import cors
 from chamberlain.http.answers import Stream
 from chamberlain.http.auth import Signatures, check_signature, identify
-from chamberlain.http.body import HungUp, read_body
+from chamberlain.http.body import BodyReader, HungUp
 from chamberlain.http.context import Context, Receive, Upload
 from chamberlain.http.decode import RequestDecoder
 from chamberlain.http.endpoint import Auth, Endpoint, Limit, Request
 from chamberlain.http.errors import answer_to
 from chamberlain.http.listener import Entrance, Entrances
-from chamberlain.http.measure import RequestMetrics
+from chamberlain.http.measure import REQUESTS
 from chamberlain.http.router import Router, unrecognized
 from chamberlain.http.sending import Send, send_stream, send_wire, to_wire
 from chamberlain.runtime import log
@@ -63,9 +63,10 @@ class Application:
         self._clock = services.clock
         self._signatures = signatures
         self._tasks = tasks or Tasks()
-        self._observe = observe or RequestMetrics().observe
+        self._observe = observe or REQUESTS.observe
         self._log_requests = log_requests
         self._router = Router(served)
+        self._bodies = BodyReader(self._clock)
         self._decoders: dict[type[Request], RequestDecoder] = {}
         self._entrances = Entrances()
         self._operator = local_operator(services.config.server_name)
@@ -128,7 +129,7 @@ class Application:
         body: bytes | None = None
         if endpoint.auth is Auth.SIGNED_REQUEST:
             assert self._signatures is not None
-            body = await read_body(ctx, receive, endpoint.max_body)
+            body = await self._bodies.read(ctx, receive, endpoint.max_body)
             await check_signature(self._signatures, ctx, body)
         elif endpoint.auth is not Auth.NONE:
             await self._identify(endpoint, ctx, entrance)
@@ -137,12 +138,12 @@ class Application:
             return await _call(endpoint, ctx, (ctx,))
         decoder = self._decoder(endpoint.request)
         if body is None:
-            body = await read_body(ctx, receive, endpoint.max_body) if decoder.reads_body else b""
+            body = await self._bodies.read(ctx, receive, endpoint.max_body) if decoder.reads_body else b""
         upload = Upload(receive, ctx.content_length) if decoder.takes_upload else None
         return await _call(endpoint, ctx, (ctx, decoder.decode(holes, ctx.query_string, body, upload)))
 
     async def _identify(self, endpoint: Endpoint, ctx: Context, entrance: Entrance) -> None:
-        if entrance.is_local and ctx.header("authorization") is None:
+        if entrance.is_local and ctx.raw_header(b"authorization") is None:
             ctx.found_requester = self._operator
             return
         accounts = self._services.accounts

@@ -68,11 +68,11 @@ async def identify(tokens: Tokens, endpoint: Endpoint, ctx: Context) -> None:
 
 def find_token(ctx: Context) -> str | None:
     """The access token of a request, from its header or (below `/_matrix` alone) its query string."""
-    header = ctx.header("authorization")
+    header = ctx.raw_header(b"authorization")
     if header is not None:
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() == "bearer" and token:
-            return token.strip()
+        scheme, _, token = header.partition(b" ")
+        if scheme.lower() == b"bearer" and token:
+            return token.strip().decode("latin-1")
     if ctx.query_string and ctx.path.startswith("/_matrix/"):
         found = parse_query(ctx.query_string).get("access_token")
         if found and found[-1]:

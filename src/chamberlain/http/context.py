@@ -56,7 +56,7 @@ class Context:
         self.found_requester: Requester | None = None
         self.origin: str | None = None
         """The server that signed the request, where the endpoint asks for a signature."""
-        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self._receive = receive
         self._tasks = tasks
         self._watch: asyncio.Task[None] | None = None
@@ -73,17 +73,18 @@ class Context:
         return self.found_requester
 
     def header(self, name: str) -> str | None:
-        """The first header of this name (any case), or None."""
-        wanted = name.lower().encode("latin-1")
-        for key, value in self._headers:
-            if key == wanted:
-                return value.decode("latin-1")
-        return None
+        """The header of this name (any case), or None; the last one where it was sent several times."""
+        value = self._headers.get(name.lower().encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+    def raw_header(self, name: bytes) -> bytes | None:
+        """As `header`, for a name in lower case and without decoding."""
+        return self._headers.get(name)
 
     @property
     def user_agent(self) -> str:
         """The `User-Agent` of the client; empty when it sent none."""
-        return self.header("user-agent") or ""
+        return self._headers.get(b"user-agent", b"").decode("latin-1")
 
     @property
     def content_type(self) -> str:
@@ -93,8 +94,8 @@ class Context:
     @property
     def content_length(self) -> int | None:
         """The declared number of bytes of the body, or None where it was not declared."""
-        value = self.header("content-length")
-        return int(value) if value is not None and value.isascii() and value.isdigit() else None
+        value = self._headers.get(b"content-length")
+        return int(value) if value is not None and value.isdigit() else None
 
     @property
     def disconnected(self) -> asyncio.Task[None]:

@@ -9,7 +9,7 @@ from chamberlain.runtime.cache import Cache
 from chamberlain.runtime.clock import Clock
 
 MAX_BUCKETS = 100_000
-"""How many users and addresses are remembered; one that is forgotten starts with a full bucket."""
+"""How many users and addresses each class remembers; one that is forgotten starts with a full bucket."""
 
 
 def rates_of(config: RateLimits) -> dict[Limit, Rate]:
@@ -35,12 +35,11 @@ class Limits:
     A bucket is one number: the time at which it will be full again.
     """
 
-    __slots__ = ("_clock", "_exempt", "_full_at", "_rates")
+    __slots__ = ("_buckets", "_clock", "_exempt")
 
     def __init__(self, config: RateLimits, clock: Clock) -> None:
         self._clock = clock
-        self._rates = {limit: _Bucket(rate) for limit, rate in rates_of(config).items()}
-        self._full_at: Cache[tuple[Limit, str], float] = Cache(MAX_BUCKETS)
+        self._buckets = {limit: _Buckets(rate) for limit, rate in rates_of(config).items()}
         self._exempt: frozenset[str] = frozenset()
 
     def exempt(self, keys: frozenset[str]) -> None:
@@ -53,22 +52,23 @@ class Limits:
         Raises:
             LimitExceeded: the bucket is empty; `retry_after_ms` says when it will not be.
         """
-        bucket = self._rates.get(limit)
-        if bucket is None or key in self._exempt:
+        buckets = self._buckets.get(limit)
+        if buckets is None or key in self._exempt:
             return
         now = self._clock.monotonic()
-        full_at = max(self._full_at.get((limit, key), now), now) + bucket.interval
-        too_early = full_at - now - bucket.depth
+        full_at = max(buckets.full_at.get(key, now), now) + buckets.interval
+        too_early = full_at - now - buckets.depth
         if too_early > 0:
             raise LimitExceeded(math.ceil(too_early * 1000))
-        self._full_at.set((limit, key), full_at)
+        buckets.full_at.set(key, full_at)
 
 
-class _Bucket:
-    """A rate in seconds: between two requests, and to fill an empty bucket (with room for rounding)."""
+class _Buckets:
+    """The buckets of a class. Its times are seconds: between two requests, and to fill an empty bucket."""
 
-    __slots__ = ("depth", "interval")
+    __slots__ = ("depth", "full_at", "interval")
 
     def __init__(self, rate: Rate) -> None:
         self.interval = 1.0 / rate.per_second
         self.depth = self.interval * (max(1, rate.burst) + 1e-6)
+        self.full_at: Cache[str, float] = Cache(MAX_BUCKETS)
