@@ -2,6 +2,8 @@
 
 import msgspec
 
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.ids import DeviceID, UserID
 
 
@@ -21,6 +23,16 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     is_suspended: bool = False
     appservice_id: str | None = None
     scopes: frozenset[str] | None = None
+
+    @property
+    def txn_scope(self) -> str:
+        """What transaction ids are told apart by, within the user: the device, or the token without one."""
+        return self.device_id if self.device_id is not None else f"token {self.token_id}"
+
+    def must_not_be_suspended(self) -> None:
+        """Raise USER_SUSPENDED where the account is suspended."""
+        if self.is_suspended:
+            raise MatrixError(ErrCode.USER_SUSPENDED, "This account is suspended")
 
 
 def local_operator(server_name: str) -> Requester:

@@ -7,7 +7,7 @@ from chamberlain.matrix.auth_rules import power_levels_of
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
 from chamberlain.matrix.events import Event
-from chamberlain.matrix.ids import EventID
+from chamberlain.matrix.ids import EventID, RoomID
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.pipeline.consequences import MEMBER, text_of
 from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
@@ -148,6 +148,11 @@ class Membership:
         if found.membership in _IN_ROOM:
             raise MatrixError(ErrCode.UNKNOWN, "Leave the room before you forget it", status=400)
         await self._db.write(memberships.forget, room_id, user_id)
+
+    async def joined_rooms(self, user_id: str) -> list[RoomID]:
+        """Give the rooms that the user is joined to, the first joined first."""
+        rooms = await self._db.read(memberships.rooms_of, user_id, ("join",))
+        return [RoomID(room.room_id) for room in rooms]
 
     async def _change(
         self,

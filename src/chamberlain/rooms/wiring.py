@@ -1,8 +1,10 @@
 """The services of rooms, made and bundled."""
 
 from chamberlain.matrix.signing import SigningKey
+from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.create import CreateRoom
 from chamberlain.rooms.membership import Membership
+from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.notifications import Notifications
 from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.head import Heads
@@ -17,16 +19,25 @@ from chamberlain.store.database import Database
 class Rooms:
     """What happens in rooms."""
 
-    __slots__ = ("_tasks", "create", "heads", "membership", "submit")
+    __slots__ = ("_tasks", "aliases", "create", "heads", "membership", "messages", "submit")
 
     def __init__(
-        self, tasks: Tasks, heads: Heads, submit: Submit, create: CreateRoom, membership: Membership
+        self,
+        tasks: Tasks,
+        heads: Heads,
+        submit: Submit,
+        create: CreateRoom,
+        membership: Membership,
+        aliases: Aliases,
+        messages: Messages,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
         self.submit = submit
         self.create = create
         self.membership = membership
+        self.aliases = aliases
+        self.messages = messages
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -57,4 +68,13 @@ def build_rooms(
     create = CreateRoom(
         submit, profiles, clock, rng, server_name=server_name, default_version=default_version
     )
-    return Rooms(tasks, heads, submit, create, Membership(db, heads, submit, profiles))
+    aliases = Aliases(db, clock, heads, server_name)
+    return Rooms(
+        tasks=tasks,
+        heads=heads,
+        submit=submit,
+        create=create,
+        membership=Membership(db, heads, submit, profiles),
+        aliases=aliases,
+        messages=Messages(db, heads, submit, aliases),
+    )

@@ -147,6 +147,12 @@ class Submit:
             self._txns.set(txn, known)
         return await asyncio.shield(known)
 
+    async def is_known(self, txn: Txn) -> bool:
+        """Say whether this transaction id has made an event, or is about to."""
+        return txn in self._txns or (
+            await self._db.read(find_by_txn, txn.user_id, txn.device, txn.path, txn.txn_id) is not None
+        )
+
     async def submit_many(self, drafts: Sequence[Draft]) -> list[EventID | MatrixError]:
         """Have many events, each in its room; give each its id, or the error that refused it."""
         futures = [self._enqueue(draft, None) for draft in drafts]

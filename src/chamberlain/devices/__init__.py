@@ -1,0 +1,1 @@
+"""Devices, their keys and the messages sent to them."""

@@ -1,0 +1,37 @@
+"""`PUT /rooms/{roomId}/redact/{eventId}/{txnId}` (client-server API, Redactions)."""
+
+from chamberlain.http.client.room_send import Sent
+from chamberlain.http.endpoint import Auth, Context, Limit, Path, Request, endpoint
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.ids import EventID, RoomID
+from chamberlain.rooms.pipeline.submit import Txn
+
+
+class RedactEvent(Request):
+    """Which event loses its content, and why."""
+
+    room_id: Path[RoomID]
+    event_id: Path[EventID]
+    txn_id: Path[str]
+    reason: str | None = None
+
+
+@endpoint(
+    "PUT",
+    "/_matrix/client/v3/rooms/{room_id}/redact/{event_id}/{txn_id}",
+    auth=Auth.ACCESS_TOKEN,
+    limit=Limit.SEND,
+    errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND),
+)
+async def redact_event(ctx: Context, request: RedactEvent) -> Sent:
+    """Take the content of an event away from everyone."""
+    requester = ctx.requester
+    event_id = await ctx.services.rooms.messages.redact(
+        requester.user_id,
+        request.room_id,
+        request.event_id,
+        reason=request.reason,
+        txn=Txn(requester.user_id, requester.txn_scope, f"{request.room_id}/redact", request.txn_id),
+        own_only=requester.is_suspended,
+    )
+    return Sent(event_id)

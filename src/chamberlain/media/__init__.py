@@ -1,0 +1,1 @@
+"""Uploaded files, their thumbnails and where their bytes are kept."""

@@ -1,0 +1,115 @@
+"""Room aliases (client-server API, Room aliases)."""
+
+from typing import Any
+
+from chamberlain.matrix.auth_rules import power_levels_of
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import Forbidden, InvalidParam, MatrixError, NotFound
+from chamberlain.matrix.events import Event
+from chamberlain.matrix.ids import RoomID, find_server_of, parse_room_alias, parse_room_id
+from chamberlain.matrix.types import JsonObject
+from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
+from chamberlain.runtime.clock import Clock
+from chamberlain.store import aliases
+from chamberlain.store.database import Database
+
+
+class Aliases:
+    """The names of rooms on this server."""
+
+    def __init__(self, db: Database, clock: Clock, heads: Heads, server_name: str) -> None:
+        self._db = db
+        self._clock = clock
+        self._heads = heads
+        self._server_name = server_name
+
+    async def room_of(self, room_id_or_alias: str) -> RoomID:
+        """Give the room that an id or an alias means; whether there is a room of that id is not looked at.
+
+        Raises:
+            InvalidParam: it is neither.
+            NotFound: there is no such alias.
+        """
+        if room_id_or_alias.startswith("#"):
+            return await self.get(room_id_or_alias)
+        return parse_room_id(room_id_or_alias)
+
+    async def get(self, alias: str) -> RoomID:
+        """Give the room that an alias names.
+
+        Raises:
+            InvalidParam: it is no alias.
+            NotFound: it names no room.
+        """
+        room_id = await self._db.read(aliases.find_room, parse_room_alias(alias))
+        if room_id is None:
+            raise NotFound("There is no such room alias")
+        return RoomID(room_id)
+
+    async def list_of(self, room_id: str) -> list[str]:
+        """Give the room's aliases on this server."""
+        return await self._db.read(aliases.list_of, room_id)
+
+    async def add(self, user_id: str, alias: str, room_id: str) -> None:
+        """Have the alias name the room.
+
+        Raises:
+            InvalidParam: it is no alias of this server.
+            NotFound: there is no such room.
+            Forbidden: the user is not in the room.
+            MatrixError: UNKNOWN (409) where it names a room already.
+        """
+        if find_server_of(parse_room_alias(alias)) != self._server_name:
+            raise InvalidParam("The alias is of another server")
+        await self._heads.get(parse_room_id(room_id))
+        member = await self._heads.current(room_id, "m.room.member", user_id)
+        if member is None or member.content.get("membership") != "join":
+            raise Forbidden("You are not in this room")
+        if not await self._db.write(aliases.add, alias, room_id, user_id, self._clock.now()):
+            raise MatrixError(ErrCode.UNKNOWN, "There is such an alias already", status=409)
+
+    async def delete(self, user_id: str, alias: str, *, is_admin: bool = False) -> RoomID:
+        """Have the alias name nothing; give the room that it named.
+
+        Raises:
+            NotFound: there is no such alias.
+            Forbidden: the user neither made it nor has the power to set the room's canonical alias.
+        """
+        room_id = await self.get(alias)
+        if not is_admin and await self._db.read(aliases.find_creator, alias) != user_id:
+            head = await self._heads.find(room_id)
+            if head is None:
+                raise Forbidden("You did not make this alias")
+            await self._heads.load(head, (CREATE, POWER_LEVELS))
+            state = {key: s.event for key in (CREATE, POWER_LEVELS) if (s := head.state.get(key)) is not None}
+            levels = power_levels_of(state)
+            if levels.user_level(user_id) < levels.event_level("m.room.canonical_alias", True):
+                raise Forbidden("You neither made this alias nor have the power over the room's aliases")
+        await self._db.write(aliases.delete, alias)
+        return room_id
+
+    async def check_canonical(self, room_id: str, content: JsonObject, present: Event | None) -> None:
+        """Refuse a canonical alias event that adds what is no alias of the room.
+
+        Raises:
+            InvalidParam: something in it is no alias.
+            MatrixError: BAD_ALIAS.
+        """
+        before = _named(present.content) if present is not None else set()
+        for alias in sorted(_named(content) - before):
+            if find_server_of(parse_room_alias(alias)) != self._server_name:
+                continue
+            if await self._db.read(aliases.find_room, alias) != room_id:
+                raise MatrixError(ErrCode.BAD_ALIAS, f"{alias} does not name this room")
+
+
+def _named(content: JsonObject) -> set[str]:
+    alternatives: Any = content.get("alt_aliases", [])
+    named = list(alternatives) if isinstance(alternatives, list) else [alternatives]
+    alias = content.get("alias")
+    if alias is not None and alias != "":
+        named.append(alias)
+    for name in named:
+        if not isinstance(name, str):
+            raise InvalidParam("A room alias must be a string")
+    return set(named)
