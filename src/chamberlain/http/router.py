@@ -155,19 +155,14 @@ def _matches(
 def _decode(route: Route, holes: Sequence[bytes]) -> dict[str, str]:
     values = {}
     for name, value in zip(route.names, holes, strict=True):
-        values[name] = decode_percent(value) if b"%" in value else _decode_utf8(value)
+        values[name] = _decode_utf8(_unquote(value) if b"%" in value else value)
     return values
 
 
-def decode_percent(value: bytes) -> str:
-    """A percent-encoded segment as text.
-
-    Raises:
-        InvalidParam: a percent sign without two hexadecimal digits, bytes that are not UTF-8, or U+0000.
-    """
+def _unquote(value: bytes) -> bytes:
     if _BAD_PERCENT.search(value):
         raise InvalidParam("The path has a percent sign that encodes nothing")
-    return _decode_utf8(unquote_to_bytes(value))
+    return unquote_to_bytes(value)
 
 
 def _decode_utf8(value: bytes) -> str:
