@@ -14,7 +14,7 @@ from chamberlain.http.auth import Signatures, check_signature, identify
 from chamberlain.http.body import BodyReader, HungUp
 from chamberlain.http.context import Context, Receive, Upload
 from chamberlain.http.decode import RequestDecoder
-from chamberlain.http.endpoint import Auth, Endpoint, Limit, Request
+from chamberlain.http.endpoint import Auth, Endpoint, Limit, Request, is_admin
 from chamberlain.http.errors import answer_to
 from chamberlain.http.listener import Entrance, Entrances
 from chamberlain.http.measure import REQUESTS
@@ -143,7 +143,7 @@ class Application:
         return await _call(endpoint, ctx, (ctx, decoder.decode(holes, ctx.query_string, body, upload)))
 
     async def _identify(self, endpoint: Endpoint, ctx: Context, entrance: Entrance) -> None:
-        if entrance.is_local and ctx.raw_header(b"authorization") is None:
+        if entrance.is_local and is_admin(endpoint) and ctx.raw_header(b"authorization") is None:
             ctx.found_requester = self._operator
             return
         accounts = self._services.accounts

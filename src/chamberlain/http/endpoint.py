@@ -51,6 +51,8 @@ JSON_BODY_LIMIT = 1_048_576
 """Bytes of a JSON body where the endpoint does not say otherwise."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
+_ADMIN_PREFIXES = ("/_synapse/admin/", "/_dendrite/admin/", "/_chamberlain/admin/")
+_SPEC_ADMIN = re.compile(r"/_matrix/client/[^/]+/admin/")
 _HOLE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 
 
@@ -196,6 +198,14 @@ def endpoints_of(function: object) -> list[Endpoint]:
     """The records that `endpoint` left on a function, none for anything else."""
     records: list[Endpoint] = getattr(function, "__dict__", {}).get("endpoints", [])
     return records if inspect.iscoroutinefunction(function) else []
+
+
+def is_admin(record: Endpoint) -> bool:
+    """Whether an endpoint belongs to the administration API, whichever dialect its path is of."""
+    paths = (record.path, *record.aliases)
+    return record.auth is Auth.ADMIN or any(
+        path.startswith(_ADMIN_PREFIXES) or _SPEC_ADMIN.match(path) for path in paths
+    )
 
 
 def holes_of(path: str) -> list[str]:

@@ -1,6 +1,5 @@
 """OpenAPI 3.1 of the administration API (and of everything else), written from the registry."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
@@ -24,13 +23,12 @@ from chamberlain.http.endpoint import (
     Request,
     endpoint,
     holes_of,
+    is_admin,
     place_of,
 )
 from chamberlain.matrix.errcodes import STATUS, ErrCode
 from chamberlain.matrix.types import JsonObject
 
-ADMIN_PREFIXES = ("/_synapse/admin/", "/_dendrite/admin/", "/_chamberlain/admin/")
-_SPEC_ADMIN = re.compile(r"/_matrix/client/[^/]+/admin/")
 _REF = "#/components/schemas/{name}"
 _TOKEN_NEEDED = (ErrCode.MISSING_TOKEN, ErrCode.UNKNOWN_TOKEN)
 _WITHOUT_SCHEMA = (Raw, Status, Stream)
@@ -52,14 +50,6 @@ async def read_openapi(ctx: Context, request: ReadOpenapi) -> Raw:
 def _encoded(part: str) -> bytes:
     endpoints = registry.load()
     return msgspec.json.encode(document(filter(is_admin, endpoints) if part == "admin" else endpoints))
-
-
-def is_admin(record: Endpoint) -> bool:
-    """Whether an endpoint belongs to the administration API, whichever dialect its path is of."""
-    paths = (record.path, *record.aliases)
-    return record.auth is Auth.ADMIN or any(
-        path.startswith(ADMIN_PREFIXES) or _SPEC_ADMIN.match(path) for path in paths
-    )
 
 
 def document(endpoints: Iterable[Endpoint]) -> JsonObject:

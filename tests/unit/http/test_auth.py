@@ -147,13 +147,14 @@ async def test_who_asked_from_where_is_recorded() -> None:
 
 
 async def test_the_socket_in_the_data_folder_needs_no_token() -> None:
-    """Who may open it administers; a token, where one is sent, still counts."""
-    edge = Edge(whoami(Auth.ADMIN))
+    """Who may open it administers, but is no user; a token, where one is sent, still counts."""
+    edge = Edge(whoami(Auth.ADMIN), whoami(Auth.ACCESS_TOKEN, "/_matrix/client/v3/account"))
     local = {"local_admin": True}
     target = "/_matrix/client/v3/whoami"
 
     assert (await call(edge.app, "GET", target, state=local)).ok() == {"user_id": "@:example.org"}
     (await call(edge.app, "GET", target, BEARER, state=local)).error(403, "M_FORBIDDEN")
+    (await call(edge.app, "GET", "/_matrix/client/v3/account", state=local)).error(401, "M_MISSING_TOKEN")
     assert edge.seen.records == []
 
 
