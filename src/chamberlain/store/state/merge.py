@@ -107,7 +107,7 @@ async def settle(tx: Read, comparison: Comparison, resolved: Mapping[int, int], 
         changes = dict(view.changes)
         for key, event in outcome.items():
             was = comparison.conflicts.get(key)
-            if key in changes or was is None or was[n] != event:
+            if was is None or was[n] != event:
                 changes[key] = event
         candidate = View(view.point, await effective(tx, View(view.point, changes)))
         its_cost = (len(candidate.changes), view.point != current)
