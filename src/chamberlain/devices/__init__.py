@@ -1,1 +1,1 @@
-"""Devices, their keys and the messages sent to them."""
+"""Devices: their keys, cross-signing, key backups, messages between them (client-server API, End-to-end encryption)."""

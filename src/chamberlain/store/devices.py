@@ -73,6 +73,7 @@ async def delete_many(tx: Write, user_id: str, device_ids: list[str]) -> list[st
 async def _forget(tx: Write, user_id: str, device_ids: list[str]) -> None:
     for sql in (
         "DELETE FROM access_tokens WHERE user_id = :user_id AND device_id = ANY(:device_ids)",
+        "DELETE FROM refresh_tokens WHERE user_id = :user_id AND device_id = ANY(:device_ids)",
         "DELETE FROM device_keys WHERE user_id = :user_id AND device_id = ANY(:device_ids)",
         "DELETE FROM one_time_keys WHERE user_id = :user_id AND device_id = ANY(:device_ids)",
         "DELETE FROM fallback_keys WHERE user_id = :user_id AND device_id = ANY(:device_ids)",

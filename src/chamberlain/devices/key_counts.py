@@ -1,0 +1,48 @@
+"""How many keys of a device are left, as `/sync` tells it (client-server API, Extensions to /sync)."""
+
+import msgspec
+
+from chamberlain.runtime.cache import Cache
+from chamberlain.store import one_time_keys
+from chamberlain.store.database import Database
+from chamberlain.store.tx import Change, Read
+
+DEVICES_KEPT = 20_000
+
+
+class KeyCounts(msgspec.Struct, frozen=True):
+    """The number of one-time keys by algorithm, and the algorithms whose fallback key was not given out."""
+
+    one_time: dict[str, int]
+    unused_fallback: list[str]
+
+
+class KeyCounter:
+    """Counts keys, and remembers the counts until the change stream says that they changed."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._counts: Cache[tuple[str, str | None], KeyCounts] = Cache(DEVICES_KEPT)
+        self._drops = 0
+
+    async def count(self, user_id: str, device_id: str) -> KeyCounts:
+        """The counts of a device; none of anything where there is no such device."""
+        counts = self._counts.get((user_id, device_id))
+        if counts is None:
+            drops = self._drops
+            counts = await self._db.read(_count, user_id, device_id)
+            if drops == self._drops:
+                self._counts.set((user_id, device_id), counts)
+        return counts
+
+    def drop(self, change: Change) -> None:
+        """Forget the counts of a device that changed."""
+        self._drops += 1
+        self._counts.pop((change.entity, change.ref))
+
+
+async def _count(tx: Read, user_id: str, device_id: str) -> KeyCounts:
+    return KeyCounts(
+        await one_time_keys.counts(tx, user_id, device_id),
+        await one_time_keys.unused_fallback_types(tx, user_id, device_id),
+    )

@@ -1,0 +1,60 @@
+"""Sending messages to devices (client-server API, Send-to-device messaging)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+import orjson
+
+from chamberlain.matrix.errors import BadJson
+from chamberlain.matrix.ids import parse_user_id, server_of
+from chamberlain.runtime.clock import Clock
+from chamberlain.store import to_device
+from chamberlain.store.database import Database
+from chamberlain.store.to_device import Sending
+
+TXN_LIFETIME_MS: Final = 24 * 3_600_000
+"""How long a retry of a request is recognized."""
+PRUNE_EVERY_S: Final = 3_600.0
+
+Messages = Mapping[str, Mapping[str, msgspec.Raw]]
+"""The content for each user and device, or `*` for all devices."""
+
+
+class ToDevice:
+    """Puts messages into the queues of devices; `/sync` takes them out."""
+
+    def __init__(self, db: Database, clock: Clock, server_name: str) -> None:
+        self._db = db
+        self._clock = clock
+        self._server_name = server_name
+
+    async def send(
+        self, sender: str, device_id: str | None, event_type: str, txn_id: str, messages: Messages
+    ) -> None:
+        """Send each message once, however often the same device asks with the same type and transaction id.
+
+        Raises:
+            InvalidParam: a recipient is not a user id.
+            BadJson: a content is not an object.
+        """
+        head = orjson.dumps({"type": event_type, "sender": sender})[:-1] + b',"content":'
+        rows: list[tuple[str, str, bytes]] = []
+        for user_id, devices in messages.items():
+            if server_of(parse_user_id(user_id)) == self._server_name:
+                rows.extend((user_id, device, head + _object(raw) + b"}") for device, raw in devices.items())
+        sending = Sending(sender, device_id or "", event_type, txn_id, rows)
+        await self._db.write(to_device.send, sending, self._clock.now())
+
+    async def prune_forever(self) -> None:
+        """Forget old transaction ids, every hour."""
+        while True:
+            await self._db.write(to_device.forget_txns, self._clock.now() - TXN_LIFETIME_MS)
+            await self._clock.sleep(PRUNE_EVERY_S)
+
+
+def _object(raw: msgspec.Raw) -> bytes:
+    content = bytes(raw)
+    if content[:1] != b"{":
+        raise BadJson("The content of a message must be an object")
+    return content
