@@ -22,7 +22,7 @@ from tests.support.event_room import ALICE, BOB, CAROL, Room
 
 VERSIONS = st.sampled_from(list(ROOM_VERSIONS))
 USERS = st.sampled_from([ALICE, BOB, CAROL, "@dora:a.example"])
-JUNK = (
+JUNK: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
     | st.integers()

@@ -17,12 +17,14 @@ KEY = SigningKey(bytes(range(32)), "test")
 class Room:
     """A room with its create event and its creator; `send` what passes, ask the `verdict` of anything."""
 
-    def __init__(self, version: str = "11", creator: str = ALICE, **create_content: object) -> None:
+    def __init__(
+        self, version: str = "11", creator: str = ALICE, create_content: JsonObject | None = None
+    ) -> None:
         self.version = get_room_version(version)
         self.room_id = f"!room:{server_of(creator)}"
         self.state: dict[StateKey, Event] = {}
         self.last: Event | None = None
-        content: JsonObject = {"room_version": version, **create_content}
+        content: JsonObject = {"room_version": version, **(create_content or {})}
         if self.version.creator_in_content:
             content.setdefault("creator", creator)
         self.create = self.send("m.room.create", creator, content, "")

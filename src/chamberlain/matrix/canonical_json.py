@@ -24,12 +24,8 @@ _OPTIONS: Final = (
 _LEAVES: Final = frozenset({str, int, bool, type(None)})
 
 
-class _FloatFound(ValueError):
-    """A number with a fraction or an exponent stood where only integers may."""
-
-
 def _refuse_float(_: str) -> Any:
-    raise _FloatFound
+    raise ValueError("not an integer")
 
 
 _strict_decoder = msgspec.json.Decoder(float_hook=_refuse_float)
@@ -84,7 +80,8 @@ def decode(data: bytes) -> Any:
     """
     try:
         return _strict_decoder.decode(data)
-    except _FloatFound as error:
+    except msgspec.ValidationError as error:
+        # The decoder takes any type, so this can come of `_refuse_float` alone.
         raise BadJson("Numbers must be integers here") from error
     except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError) as error:
         raise BadJson("Not valid JSON") from error

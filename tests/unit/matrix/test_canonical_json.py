@@ -106,6 +106,16 @@ def test_strict_decoding_refuses_floats_and_broken_documents(data: bytes) -> Non
         canonical_json.decode(data)
 
 
+def test_a_float_is_named_as_what_is_wrong() -> None:
+    """So that whoever wrote a client knows what to change."""
+    for refuse in (
+        lambda: canonical_json.decode(b'{"a":[1.5]}'),
+        lambda: canonical_json.encode({"a": [1.5]}),
+    ):
+        with pytest.raises(BadJson, match="integers"):
+            refuse()
+
+
 def test_deep_nesting_is_refused_by_both_encoders() -> None:
     """No recursion error reaches the caller."""
     deep: list[object] = []

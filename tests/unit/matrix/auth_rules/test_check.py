@@ -70,14 +70,14 @@ def test_aliases_were_each_servers_own(version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_room_may_stay_out_of_federation(version: str) -> None:
     """Then users of other servers can do nothing, not even join or list aliases."""
-    room = Room(version, **{"m.federate": False})
+    room = Room(version, create_content={"m.federate": False})
     room.set_join_rule("public")
 
     assert isinstance(room.member(BOB, "join"), Reject)
     assert isinstance(room.verdict("m.room.aliases", BOB, {}, "b.example"), Reject)
     assert room.member(BOTH, "join") is ALLOW
     for value in (True, None, "false", 0):
-        open_room = Room(version, **{"m.federate": value})
+        open_room = Room(version, create_content={"m.federate": value})
         open_room.set_join_rule("public")
         assert open_room.member(BOB, "join") is ALLOW
 

@@ -125,8 +125,8 @@ def test_power_levels_are_read_once_for_each_event() -> None:
 def test_creators() -> None:
     """Named by the content until 10, the sender since 11, several in 12."""
     assert creators_of(Room("10", creator=ALICE).create) == {ALICE}
-    assert creators_of(Room("11", additional_creators=[BOB]).create) == {ALICE}
-    room = Room("12", additional_creators=[BOB])
+    assert creators_of(Room("11", create_content={"additional_creators": [BOB]}).create) == {ALICE}
+    room = Room("12", create_content={"additional_creators": [BOB]})
     assert creators_of(room.create) == {ALICE, BOB}
     assert _levels(room).creators == {ALICE, BOB}
     assert _levels(room).user_level(BOB) == CREATOR_LEVEL
@@ -257,7 +257,7 @@ def test_old_rooms_change_from_strings_and_to_them() -> None:
 
 def test_creators_stand_above_all_levels_in_version_12() -> None:
     """They may do all, nobody can touch them, and they are not in the list."""
-    room = Room("12", additional_creators=[CAROL])
+    room = Room("12", create_content={"additional_creators": [CAROL]})
     room.set_member(BOB, "join")
     room.set_member(CAROL, "join")
     room.set_power_levels(users={BOB: 2**53 - 1}, events={"m.room.power_levels": 2**53 - 1}, ban=2**53 - 1)

@@ -117,7 +117,7 @@ def test_what_has_no_say_must_not_be_cited(version: str) -> None:
 @pytest.mark.parametrize("version", list(ROOM_VERSIONS))
 def test_duplicates_rejected_events_and_other_rooms_must_not_be_cited(version: str) -> None:
     """Nor may the create event be left out before version 12."""
-    room, other = Room(version), Room(version, creator=ALICE, note="another")
+    room, other = Room(version), Room(version, create_content={"note": "another"})
     event = room.build("m.room.message", ALICE, {})
     cited = _cited(room, event)
     membership = room.state[_member(ALICE)]
