@@ -10,6 +10,7 @@ from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import Profiles, Rulesets
+from chamberlain.rooms.reading import Reading
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
@@ -19,7 +20,7 @@ from chamberlain.store.database import Database
 class Rooms:
     """What happens in rooms."""
 
-    __slots__ = ("_tasks", "aliases", "create", "heads", "membership", "messages", "submit")
+    __slots__ = ("_tasks", "aliases", "create", "heads", "membership", "messages", "reading", "submit")
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Rooms:
         membership: Membership,
         aliases: Aliases,
         messages: Messages,
+        reading: Reading,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -38,6 +40,7 @@ class Rooms:
         self.membership = membership
         self.aliases = aliases
         self.messages = messages
+        self.reading = reading
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -77,4 +80,5 @@ def build_rooms(
         membership=Membership(db, heads, submit, profiles),
         aliases=aliases,
         messages=Messages(db, heads, submit, aliases),
+        reading=Reading(db, clock, heads),
     )

@@ -21,6 +21,14 @@ class Membership(msgspec.Struct, frozen=True):
     forgotten: bool
 
 
+class _MemberContent(msgspec.Struct):
+    membership: str = "leave"
+
+
+class _MemberEvent(msgspec.Struct):
+    content: _MemberContent
+
+
 async def find(tx: Read, room_id: str, user_id: str) -> Membership | None:
     """Give a user's membership of a room, or None where they never had one."""
     row = await tx.one(
@@ -86,3 +94,17 @@ async def forget(tx: Write, room_id: str, user_id: str) -> bool:
             user_id=user_id,
         )
     )
+
+
+async def ended_a_join(tx: Read, event_id: str) -> bool:
+    """Say whether a leave or ban took the place of a join, directly or after other leaves and bans."""
+    seen: str | None = event_id
+    while seen is not None:
+        row = await tx.one("SELECT replaces, client FROM events WHERE event_id = :event_id", event_id=seen)
+        if row is None:
+            return False
+        membership = msgspec.json.decode(row[1], type=_MemberEvent).content.membership
+        if membership not in ("leave", "ban"):
+            return membership == "join"
+        seen = row[0]
+    return False

@@ -12,16 +12,7 @@ class SetRoomState(Request):
 
     room_id: Path[RoomID]
     event_type: Path[str]
-    state_key: Path[str]
-    content: Body[JsonObject]
-    ts: Query[int | None] = None
-
-
-class SetRoomStateWithoutKey(Request):
-    """One piece of state whose key is empty."""
-
-    room_id: Path[RoomID]
-    event_type: Path[str]
+    state_key: Path[str] = ""
     content: Body[JsonObject]
     ts: Query[int | None] = None
 
@@ -31,6 +22,7 @@ class SetRoomStateWithoutKey(Request):
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/{state_key}",
     auth=Auth.ACCESS_TOKEN,
     limit=Limit.SEND,
+    aliases=("/_matrix/client/v3/rooms/{room_id}/state/{event_type}",),
     errors=(ErrCode.FORBIDDEN, ErrCode.BAD_ALIAS, ErrCode.TOO_LARGE),
 )
 async def set_room_state_with_key(ctx: Context, request: SetRoomState) -> Sent:
@@ -42,28 +34,6 @@ async def set_room_state_with_key(ctx: Context, request: SetRoomState) -> Sent:
         request.room_id,
         request.event_type,
         request.state_key,
-        request.content,
-        ts=request.ts if requester.appservice_id is not None else None,
-    )
-    return Sent(event_id)
-
-
-@endpoint(
-    "PUT",
-    "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
-    auth=Auth.ACCESS_TOKEN,
-    limit=Limit.SEND,
-    errors=(ErrCode.FORBIDDEN, ErrCode.BAD_ALIAS, ErrCode.TOO_LARGE),
-)
-async def set_room_state(ctx: Context, request: SetRoomStateWithoutKey) -> Sent:
-    """Set a piece of a room's state that has an empty state key."""
-    requester = ctx.requester
-    requester.must_not_be_suspended()
-    event_id = await ctx.services.rooms.messages.set_state(
-        requester.user_id,
-        request.room_id,
-        request.event_type,
-        "",
         request.content,
         ts=request.ts if requester.appservice_id is not None else None,
     )
