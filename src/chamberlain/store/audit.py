@@ -1,0 +1,227 @@
+"""The audit log: a chain of records, each sealed with the hash of the one before it and a key outside the database."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import orjson
+
+from chamberlain.store.tx import Read, Row, Write
+
+CALLED: Final = "called"
+DRY_RUN: Final = "dry_run"
+
+FIRST_HASH: Final = bytes(32)
+"""What the first record has for the hash of the one before it."""
+
+
+class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record to be appended. `call` is the number of the call that it is the outcome of; `at` is in ms.
+
+    `fields` are the personal ones, each with the salt of its hash.
+    """
+
+    call: int | None = None
+    at: int
+    operation: str
+    facade: str
+    outcome: str
+    job_id: str | None = None
+    fields: Mapping[str, tuple[str, str]]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A record as it is kept; `fields` has those personal ones that were not shredded, with their salts."""
+
+    number: int
+    call: int | None
+    at: int
+    operation: str
+    facade: str
+    outcome: str
+    job_id: str | None
+    commitments: str
+    hash: bytes
+    mac: bytes
+    fields: Mapping[str, tuple[str, str]]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A call and its outcome; the outcome is None while it runs, or when a crash cut it off."""
+
+    number: int
+    at: int
+    operation: str
+    facade: str
+    dry_run: bool
+    outcome: str | None
+    finished_at: int | None
+    job_id: str | None
+    fields: Mapping[str, str]
+
+
+def commit_to(salt: str, field: str, value: str) -> str:
+    """The salted hash that stands for a personal field in the chain."""
+    return hashlib.sha256(orjson.dumps([salt, field, value])).hexdigest()
+
+
+def hash_of(
+    before: bytes,
+    number: int,
+    call: int | None,
+    at: int,
+    operation: str,
+    facade: str,
+    outcome: str,
+    job_id: str | None,
+    commitments: str,
+) -> bytes:
+    """The hash of a record that follows one with the hash `before`."""
+    text = orjson.dumps([number, call, at, operation, facade, outcome, job_id, commitments])
+    return hashlib.sha256(before + text).digest()
+
+
+def mac_of(key: bytes, hash_: bytes) -> bytes:
+    """The seal of a record's hash."""
+    return hmac.digest(key, hash_, "sha256")
+
+
+async def append(tx: Write, record: NewRecord, key: bytes) -> int:
+    """Append a record and give its number. Appending calls wait for one another up to their commits."""
+    number: int = await tx.value(
+        "UPDATE sequences SET value = value + 1 WHERE name = 'audit' RETURNING value"
+    )
+    before = await tx.value("SELECT hash FROM audit_records WHERE number = :number", number=number - 1)
+    commitments = orjson.dumps(
+        {field: commit_to(salt, field, value) for field, (salt, value) in record.fields.items()},
+        option=orjson.OPT_SORT_KEYS,
+    ).decode()
+    sealed = hash_of(
+        before or FIRST_HASH,
+        number,
+        record.call,
+        record.at,
+        record.operation,
+        record.facade,
+        record.outcome,
+        record.job_id,
+        commitments,
+    )
+    await tx.run(
+        "INSERT INTO audit_records (number, call, at, operation, facade, outcome, job_id, commitments, hash, mac)"
+        " VALUES (:number, :call, :at, :operation, :facade, :outcome, :job_id, :commitments, :hash, :mac)",
+        number=number,
+        call=record.call,
+        at=record.at,
+        operation=record.operation,
+        facade=record.facade,
+        outcome=record.outcome,
+        job_id=record.job_id,
+        commitments=commitments,
+        hash=sealed,
+        mac=mac_of(key, sealed),
+    )
+    await tx.many(
+        "INSERT INTO audit_fields (number, field, salt, value) VALUES (:number, :field, :salt, :value)",
+        [
+            {"number": number, "field": field, "salt": salt, "value": value}
+            for field, (salt, value) in record.fields.items()
+        ],
+    )
+    return number
+
+
+async def count_given(tx: Read) -> int:
+    """Give how many records were ever appended: the number of the newest one."""
+    count: int = await tx.value("SELECT value FROM sequences WHERE name = 'audit'")
+    return count
+
+
+async def list_records(tx: Read, after: int, limit: int) -> list[Record]:
+    """Give at most `limit` records behind the number `after`, in order."""
+    rows = await tx.all(
+        "SELECT number, call, at, operation, facade, outcome, job_id, commitments, hash, mac"
+        " FROM audit_records WHERE number > :after ORDER BY number LIMIT :limit",
+        after=after,
+        limit=limit,
+    )
+    fields = await _fields_of(tx, [row[0] for row in rows])
+    return [Record(*row[:10], fields.get(row[0], {})) for row in rows]
+
+
+async def list_calls(
+    tx: Read,
+    *,
+    before: int,
+    limit: int,
+    operation: str | None = None,
+    actor: str | None = None,
+    target: str | None = None,
+    outcome: str | None = None,
+    since: int = 0,
+    until: int = 2**62,
+) -> list[Call]:
+    """Give at most `limit` calls with numbers below `before`, the newest first, that fit every filter given."""
+    rows = await tx.all(
+        "SELECT c.number, c.at, c.operation, c.facade, c.outcome, o.number, o.at, o.outcome, o.job_id"
+        " FROM audit_records c LEFT JOIN audit_records o ON o.call = c.number"
+        " WHERE c.call IS NULL AND c.number < :before AND c.at >= :since AND c.at < :until"
+        " AND (CAST(:operation AS TEXT) IS NULL OR c.operation = :operation)"
+        " AND (CAST(:outcome AS TEXT) IS NULL OR o.outcome = :outcome)"
+        " AND (CAST(:actor AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM audit_fields f"
+        " WHERE f.number = c.number AND f.field = 'actor' AND f.value = :actor))"
+        " AND (CAST(:target AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM audit_fields f"
+        " WHERE f.number = c.number AND f.field = 'target' AND f.value = :target))"
+        " ORDER BY c.number DESC LIMIT :limit",
+        before=before,
+        limit=limit,
+        operation=operation,
+        actor=actor,
+        target=target,
+        outcome=outcome,
+        since=since,
+        until=until,
+    )
+    fields = await _fields_of(tx, [number for row in rows for number in (row[0], row[5]) if number])
+    return [_call(row, fields) for row in rows]
+
+
+def _call(row: Row, fields: Mapping[int, Mapping[str, tuple[str, str]]]) -> Call:
+    number, at, operation, facade, mode, outcome_number, finished_at, outcome, job_id = row
+    kept = {**fields.get(number, {}), **fields.get(outcome_number, {})}
+    clear = {field: value for field, (_, value) in kept.items()}
+    return Call(number, at, operation, facade, mode == DRY_RUN, outcome, finished_at, job_id, clear)
+
+
+async def _fields_of(tx: Read, numbers: Sequence[int]) -> dict[int, dict[str, tuple[str, str]]]:
+    rows = await tx.all(
+        "SELECT number, field, salt, value FROM audit_fields WHERE number = ANY(:numbers)",
+        numbers=list(numbers),
+    )
+    found: dict[int, dict[str, tuple[str, str]]] = {}
+    for number, field, salt, value in rows:
+        found.setdefault(number, {})[field] = (salt, value)
+    return found
+
+
+async def shred(tx: Write, user_id: str) -> int:
+    """Delete what the log says of a user in clear text and give how many fields that were; the chain holds on."""
+    deleted = 0
+    for role, fields in (
+        ("actor", ["actor", "address", "user_agent"]),
+        ("target", ["target", "request", "reason", "message"]),
+    ):
+        rows = await tx.all(
+            "SELECT f.number, o.number FROM audit_fields f LEFT JOIN audit_records o ON o.call = f.number"
+            " WHERE f.field = :role AND f.value = :user_id",
+            role=role,
+            user_id=user_id,
+        )
+        deleted += await tx.run(
+            "DELETE FROM audit_fields WHERE number = ANY(:numbers) AND field = ANY(:fields)",
+            numbers=[number for row in rows for number in row if number],
+            fields=fields,
+        )
+    return deleted
