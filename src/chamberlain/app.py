@@ -74,9 +74,18 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
     await _claim(db, config.server_name, rng)
     signing_key = _signing_key(config.signing_key_path, rng)
     accounts = build_accounts()
-    devices = build_devices()
+    devices = build_devices(db, clock, config.server_name)
     media = build_media()
-    rooms = build_rooms()
+    rooms = build_rooms(
+        db,
+        clock,
+        rng,
+        server_name=config.server_name,
+        signing_key=signing_key,
+        default_version=config.default_room_version,
+        profiles=accounts.profiles,
+        rulesets=accounts.push_rules,
+    )
     sync = build_sync()
     admin = build_admin()
     services = Services(
@@ -91,7 +100,9 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         sync=sync,
         admin=admin,
     )
-    return App(Application(services, load()), services, None)
+    first_admin = await accounts.registration.ensure_first_admin()
+    asgi = Application(services, load(), rng=rng, log_requests=config.log.level == "debug")
+    return App(asgi, services, first_admin)
 
 
 async def _claim(db: Database, server_name: str, rng: Rng) -> None:
