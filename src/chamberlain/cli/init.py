@@ -29,6 +29,7 @@ Examples:
     default=Path("chamberlain.toml"),
     show_default=True,
     metavar="FILE",
+    help="Where to write it.",
 )
 @click.option("--force", is_flag=True, help="Replace the file if it is there already.")
 def init(name: str, base_url: str, database: str, data: str, output: Path, force: bool) -> None:

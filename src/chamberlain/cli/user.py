@@ -53,15 +53,15 @@ _PASSWORD_STDIN = click.option(
 
 
 @user.command()
-@click.argument("name")
+@click.argument("who", metavar="NAME")
 @click.option("--admin", is_flag=True, help="Make it an administrator.")
 @click.option("--display-name", metavar="TEXT", help="What people see.")
 @_PASSWORD_STDIN
 @config_options()
-def create(config: Config, name: str, admin: bool, display_name: str | None, password_stdin: bool) -> None:
+def create(config: Config, who: str, admin: bool, display_name: str | None, password_stdin: bool) -> None:
     """Create the account NAME; its password is asked for."""
     body: dict[str, Any] = {
-        "user_id": _user_id(config, name),
+        "user_id": _user_id(config, who),
         "password": _read_password(password_stdin),
         "admin": admin,
     }
@@ -104,13 +104,13 @@ def _show(rows: list[Any]) -> None:
 
 
 @user.command(name="set-password")
-@click.argument("name")
+@click.argument("who", metavar="NAME")
 @click.option("--keep-devices", is_flag=True, help="Do not log the account out everywhere.")
 @_PASSWORD_STDIN
 @config_options()
-def set_password(config: Config, name: str, keep_devices: bool, password_stdin: bool) -> None:
+def set_password(config: Config, who: str, keep_devices: bool, password_stdin: bool) -> None:
     """Set the password of NAME and log it out everywhere."""
-    user_id = _user_id(config, name)
+    user_id = _user_id(config, who)
     body = {"new_password": _read_password(password_stdin), "logout_devices": not keep_devices}
     with open_local(config) as api:
         api.call("POST", _path(user_id, "password"), body)
@@ -118,25 +118,25 @@ def set_password(config: Config, name: str, keep_devices: bool, password_stdin: 
 
 
 @user.command(name="make-admin")
-@click.argument("name")
+@click.argument("who", metavar="NAME")
 @click.option("--revoke", is_flag=True, help="Make it an ordinary account again.")
 @config_options()
-def make_admin(config: Config, name: str, revoke: bool) -> None:
+def make_admin(config: Config, who: str, revoke: bool) -> None:
     """Make NAME an administrator of the server."""
-    user_id = _user_id(config, name)
+    user_id = _user_id(config, who)
     with open_local(config) as api:
         api.call("PUT", _path(user_id, "admin"), {"admin": not revoke})
     click.echo(f"{user_id} is {'no administrator any more' if revoke else 'an administrator'}.")
 
 
 @user.command()
-@click.argument("name")
+@click.argument("who", metavar="NAME")
 @click.option("--erase", is_flag=True, help="Also hide what it wrote from people who join later.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_options()
-def deactivate(config: Config, name: str, erase: bool, yes: bool) -> None:
+def deactivate(config: Config, who: str, erase: bool, yes: bool) -> None:
     """Deactivate NAME for good: log it out, take its password, leave all rooms. This cannot be undone."""
-    user_id = _user_id(config, name)
+    user_id = _user_id(config, who)
     if not yes:
         click.confirm(f"Deactivate {user_id} for good?", abort=True)
     with open_local(config) as api:
