@@ -30,9 +30,9 @@ class ToDevice:
         self._server_name = server_name
 
     async def send(
-        self, sender: str, device_id: str | None, event_type: str, txn_id: str, messages: Messages
+        self, sender: str, txn_scope: str, event_type: str, txn_id: str, messages: Messages
     ) -> None:
-        """Send each message once, however often the same device asks with the same type and transaction id.
+        """Send each message once, however often it is asked for with the same scope, type and transaction id.
 
         Raises:
             InvalidParam: a recipient is not a user id.
@@ -43,7 +43,7 @@ class ToDevice:
         for user_id, devices in messages.items():
             if server_of(parse_user_id(user_id)) == self._server_name:
                 rows.extend((user_id, device, head + _object(raw) + b"}") for device, raw in devices.items())
-        sending = Sending(sender, device_id or "", event_type, txn_id, rows)
+        sending = Sending(sender, txn_scope, event_type, txn_id, rows)
         await self._db.write(to_device.send, sending, self._clock.now())
 
     async def prune_forever(self) -> None:

@@ -1,0 +1,89 @@
+"""`/keys/…`: uploading, querying and claiming keys (client-server API, Key management API)."""
+
+import msgspec
+
+from chamberlain.http.endpoint import Auth, Context, Limit, Query, Raw, Request, Response, endpoint
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import InvalidParam
+from chamberlain.matrix.types import JsonObject
+
+
+class UploadKeys(Request):
+    """Keys of the requester's device."""
+
+    device_keys: JsonObject | None = None
+    one_time_keys: dict[str, msgspec.Raw] | None = None
+    fallback_keys: dict[str, msgspec.Raw] | None = None
+
+
+class KeyCountsAnswer(Response):
+    """How many one-time keys the device has, by algorithm."""
+
+    one_time_key_counts: dict[str, int]
+
+
+class QueryKeys(Request):
+    """Devices by user; an empty list stands for all."""
+
+    device_keys: dict[str, list[str]]
+    timeout: int = 10_000
+
+
+class ClaimKeys(Request):
+    """An algorithm by user and device."""
+
+    one_time_keys: dict[str, dict[str, str]]
+    timeout: int = 10_000
+
+
+class KeyChanges(Request):
+    """A stretch between two answers of `/sync`."""
+
+    from_: Query[str] = msgspec.field(name="from")
+    to: Query[str]
+
+
+class ChangedUsers(Response):
+    """Whose keys are to be queried anew, and with whom no room is shared any more."""
+
+    changed: list[str]
+    left: list[str]
+
+
+@endpoint(
+    "POST",
+    "/_matrix/client/v3/keys/upload",
+    auth=Auth.GUEST_OK,
+    errors=(ErrCode.INVALID_PARAM, ErrCode.BAD_JSON),
+)
+async def upload_keys(ctx: Context, request: UploadKeys) -> KeyCountsAnswer:
+    """Publish keys of the requester's device."""
+    requester = ctx.requester
+    if requester.device_id is None:
+        raise InvalidParam("This access token belongs to no device")
+    counts = await ctx.services.devices.keys.upload(
+        requester.user_id,
+        requester.device_id,
+        request.device_keys,
+        request.one_time_keys or {},
+        request.fallback_keys or {},
+    )
+    return KeyCountsAnswer(one_time_key_counts=counts)
+
+
+@endpoint(
+    "POST",
+    "/_matrix/client/v3/keys/query",
+    auth=Auth.GUEST_OK,
+    limit=Limit.READ,
+    errors=(ErrCode.INVALID_PARAM,),
+)
+async def query_keys(ctx: Context, request: QueryKeys) -> Raw:
+    """Get the devices and identity keys of users."""
+    return Raw(await ctx.services.devices.keys.query(ctx.requester.user_id, request.device_keys))
+
+
+@endpoint("POST", "/_matrix/client/v3/keys/claim", auth=Auth.GUEST_OK, errors=(ErrCode.INVALID_PARAM,))
+async def claim_keys(ctx: Context, request: ClaimKeys) -> Raw:
+    """Claim one-time keys of devices."""
+    return Raw(await ctx.services.devices.keys.claim(request.one_time_keys))
