@@ -34,8 +34,10 @@ CREATE TABLE state_rows (
     event BIGINT,
     PRIMARY KEY (line, key, from_v)
 ) /* without rowid */;
-CREATE INDEX state_rows_to ON state_rows (line, to_v, from_v);
-CREATE INDEX state_rows_from ON state_rows (line, from_v);
+-- On expressions, so that a query says by `+ 0` that it wants one of these: to find a key's row through them would
+-- mean to read all rows that begin or end at one version, and planners do not know better.
+CREATE INDEX state_rows_to ON state_rows (line, (to_v + 0), from_v);
+CREATE INDEX state_rows_from ON state_rows (line, (from_v + 0));
 
 -- A point that was copied to a place with a shorter way to its root.
 CREATE TABLE state_alias (

@@ -9,6 +9,7 @@ see `merge`. All writing is done under the room's head.
 """
 
 from chamberlain.store.state.auth import Ingredients, auth_difference, ingredients, unconflicted
+from chamberlain.store.state.difference import difference
 from chamberlain.store.state.keys import find_keys, intern_keys, names_of
 from chamberlain.store.state.lines import LINES_PER_WRITE, Point
 from chamberlain.store.state.merge import (
@@ -25,7 +26,6 @@ from chamberlain.store.state.purge import drop_room, purge
 from chamberlain.store.state.read import (
     before,
     current,
-    difference,
     full,
     full_by_name,
     get,

@@ -19,8 +19,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from chamberlain.store.state.difference import changed_keys
 from chamberlain.store.state.lines import Point
-from chamberlain.store.state.read import changed_keys, full
+from chamberlain.store.state.read import full
 from chamberlain.store.state.write import View, effective, view_values
 from chamberlain.store.tx import Read, Write
 

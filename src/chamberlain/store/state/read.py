@@ -1,13 +1,18 @@
-"""What the state was at a point, and what differs between two points."""
+"""What the state was at a point."""
 
 from collections.abc import Collection, Iterable
+from typing import Final, LiteralString
 
 from chamberlain.matrix.types import StateKey
+from chamberlain.store.state.keys import MEMBER
 from chamberlain.store.state.lines import Point, Step, to_root, way
 from chamberlain.store.tx import Read, Row
 
 MANY_KEYS = 1_000
 """From so many keys on it is asked whether reading the whole state is cheaper than looking each one up."""
+
+_NO_EVENT: Final = -1
+"""Says in an answer that a row is a tombstone."""
 
 
 async def get(tx: Read, point: Point, key: int) -> int | None:
@@ -37,29 +42,21 @@ async def get_many(tx: Read, point: Point, keys: Iterable[int]) -> dict[int, int
         return {key: event for key, event in (await full(tx, point)).items() if key in asked}
     here: Point | None = point
     while asked and here is not None:
-        line, ver = here
-        for key, (_, to_v, event) in (await rows_at(tx, here, asked)).items():
-            if to_v > ver:
-                asked.discard(key)
-                if event is not None:
-                    found[key] = event
-        here = await _base_to_ask(tx, line) if asked else None
+        rows = await tx.all(
+            # One index seek a key, whatever a planner thinks: older rows of the keys are never touched.
+            "SELECT k.key, (SELECT CASE WHEN r.to_v > :ver THEN COALESCE(r.event, :none) END FROM state_rows r"
+            " WHERE r.line = :line AND r.key = k.key AND r.from_v <= :ver ORDER BY r.from_v DESC LIMIT 1)"
+            " FROM state_keys k WHERE k.key = ANY(:keys)",
+            keys=list(asked),
+            line=here[0],
+            ver=here[1],
+            none=_NO_EVENT,
+        )
+        answered = {key: event for key, event in rows if event is not None}
+        found.update((key, event) for key, event in answered.items() if event != _NO_EVENT)
+        asked -= answered.keys()
+        here = await _base_to_ask(tx, here[0]) if asked else None
     return found
-
-
-async def rows_at(tx: Read, point: Point, keys: Collection[int]) -> dict[int, tuple[int, int, int | None]]:
-    """The newest row, (from_v, to_v, event), that each key has on the point's own line up to its version."""
-    # One index seek a key: driven from the keys, so that their older rows are never touched.
-    rows = await tx.all(
-        "SELECT k.key, r.from_v, r.to_v, r.event FROM state_keys k CROSS JOIN state_rows r"
-        " WHERE k.key = ANY(:keys) AND r.line = :line AND r.key = k.key AND r.from_v ="
-        " (SELECT MAX(x.from_v) FROM state_rows x"
-        " WHERE x.line = :line AND x.key = k.key AND x.from_v <= :ver)",
-        keys=list(keys),
-        line=point[0],
-        ver=point[1],
-    )
-    return {key: (from_v, to_v, event) for key, from_v, to_v, event in rows}
 
 
 async def _base_to_ask(tx: Read, line: int) -> Point | None:
@@ -89,71 +86,64 @@ async def stacked(tx: Read, steps: list[Step]) -> dict[int, int | None]:
     """What these steps say together, tombstones shown as None."""
     state: dict[int, int | None] = {}
     for step in reversed(steps):
-        state.update((key, event) for key, event in await _rows_of(tx, step))
+        state.update((key, event) for key, event in await rows_of(tx, step))
     return state
 
 
-async def _rows_of(tx: Read, step: Step) -> list[Row]:
-    # The `+ 0` keeps each database to the index whose end is nearer; the other one reads all history.
+_ROWS: Final = "SELECT r.key, r.event FROM state_rows r"
+_NAMED: Final = "SELECT k.type, k.state_key, r.event FROM state_rows r CROSS JOIN state_keys k"
+_NAME: Final = " AND k.key = r.key"
+# Through the index whose end is nearer; the other one would read all history.
+_NEAR_TIP: Final = " WHERE r.line = :line AND r.to_v + 0 > :ver AND r.from_v <= :ver"
+_NEAR_HEAD: Final = " WHERE r.line = :line AND r.from_v + 0 <= :ver AND r.to_v > :ver"
+_BY_KEY: Final = " WHERE r.line = :line AND r.from_v <= :ver AND r.to_v > :ver"
+
+
+async def rows_of(tx: Read, step: Step) -> list[Row]:
+    """What one step says, (key, event or None)."""
     line, ver = step.point
-    if step.line.tip - ver <= ver - step.line.head:
-        return await tx.all(
-            "SELECT key, event FROM state_rows WHERE line = :line AND to_v > :ver AND from_v + 0 <= :ver",
-            line=line,
-            ver=ver,
-        )
-    return await tx.all(
-        "SELECT key, event FROM state_rows WHERE line = :line AND from_v <= :ver AND to_v + 0 > :ver",
-        line=line,
-        ver=ver,
-    )
+    if _is_near_tip(step):
+        return await tx.all(_ROWS + _NEAR_TIP, line=line, ver=ver)
+    return await tx.all(_ROWS + _NEAR_HEAD, line=line, ver=ver)
+
+
+def _is_near_tip(step: Step) -> bool:
+    return step.line.tip - step.ver <= step.ver - step.line.head
 
 
 async def full_by_name(tx: Read, point: Point) -> dict[StateKey, int]:
     """The whole state at a point by (type, state_key)."""
-    return await _named(tx, await full(tx, point))
-
-
-async def _named(tx: Read, state: dict[int, int]) -> dict[StateKey, int]:
-    rows = await tx.all(
-        "SELECT key, type, state_key FROM state_keys WHERE key = ANY(:keys)", keys=list(state)
-    )
-    return {(kind, state_key): state[key] for key, kind, state_key in rows}
-
-
-async def of_types(tx: Read, point: Point, types: Collection[str]) -> dict[StateKey, int]:
-    """The state of these types at a point; unless m.room.member is one, members add nothing to the cost."""
-    part = await (full(tx, point) if "m.room.member" in types else _without_members(tx, point))
-    rows = await tx.all(
-        "SELECT key, type, state_key FROM state_keys WHERE key = ANY(:keys) AND type = ANY(:types)",
-        keys=list(part),
-        types=list(types),
-    )
-    return {(kind, state_key): part[key] for key, kind, state_key in rows}
+    return await _named(tx, point, _NAMED + _NEAR_TIP + _NAME, _NAMED + _NEAR_HEAD + _NAME)
 
 
 async def members(tx: Read, point: Point) -> dict[str, int]:
     """The member events at a point by user id, whatever their membership."""
-    state = {key: event for key, event in (await full(tx, point)).items() if key > 0}
-    return {name[1]: event for name, event in (await _named(tx, state)).items()}
+    only = " AND r.key + 0 > 0"
+    named = await _named(tx, point, _NAMED + _NEAR_TIP + _NAME + only, _NAMED + _NEAR_HEAD + _NAME + only)
+    return {state_key: event for (_, state_key), event in named.items()}
 
 
 async def without_members(tx: Read, point: Point) -> dict[StateKey, int]:
     """The state at a point but for m.room.member; however many they are, they cost nothing."""
-    return await _named(tx, await _without_members(tx, point))
+    sql = _NAMED + _BY_KEY + _NAME + " AND r.key < 0"
+    return await _named(tx, point, sql, sql)
 
 
-async def _without_members(tx: Read, point: Point) -> dict[int, int]:
-    state: dict[int, int | None] = {}
+async def of_types(tx: Read, point: Point, types: Collection[str]) -> dict[StateKey, int]:
+    """The state of these types at a point; unless m.room.member is one, members add nothing to the cost."""
+    state = await (full_by_name(tx, point) if MEMBER in types else without_members(tx, point))
+    return {name: event for name, event in state.items() if name[0] in types}
+
+
+async def _named(
+    tx: Read, point: Point, near_tip: LiteralString, near_head: LiteralString
+) -> dict[StateKey, int]:
+    state: dict[StateKey, int | None] = {}
     for step in reversed(to_root(await way(tx, point))):
-        rows = await tx.all(
-            "SELECT key, event FROM state_rows WHERE line = :line AND key < 0 AND from_v + 0 <= :ver"
-            " AND to_v + 0 > :ver",
-            line=step.line.line,
-            ver=step.ver,
-        )
-        state.update((key, event) for key, event in rows)
-    return {key: event for key, event in state.items() if event is not None}
+        sql = near_tip if _is_near_tip(step) else near_head
+        rows = await tx.all(sql, line=step.line.line, ver=step.ver)
+        state.update(((kind, state_key), event) for kind, state_key, event in rows)
+    return {name: event for name, event in state.items() if event is not None}
 
 
 async def current(tx: Read, room_id: str) -> Point | None:
@@ -177,53 +167,3 @@ async def before(tx: Read, nid: int) -> Point | None:
     """The point before an event, or None for an outlier and an unknown event."""
     row = await tx.one("SELECT before_line, before_ver FROM events WHERE nid = :nid", nid=nid)
     return None if row is None or row[0] is None else (row[0], row[1])
-
-
-async def difference(tx: Read, p: Point, q: Point) -> dict[int, tuple[int | None, int | None]]:
-    """The keys that have not the same event at both points, with the event at each."""
-    keys = await changed_keys(tx, p, q)
-    if not keys:
-        return {}
-    at_p, at_q = await get_many(tx, p, keys), await get_many(tx, q, keys)
-    pairs = ((key, at_p.get(key), at_q.get(key)) for key in keys)
-    return {key: (one, other) for key, one, other in pairs if one != other}
-
-
-async def changed_keys(tx: Read, p: Point, q: Point) -> set[int]:
-    """A set of keys that holds all in which two points differ, and few others."""
-    if p == q:
-        return set()
-    if p[0] == q[0]:
-        return await _between(tx, p[0], p[1], q[1])
-    way_p, way_q = await way(tx, p), await way(tx, q)
-    of_q = {step.line.line: n for n, step in enumerate(way_q)}
-    met = next((n for n, step in enumerate(way_p) if step.line.line in of_q), None)
-    if met is None:
-        return await _compared(tx, way_p, way_q)
-    meeting = of_q[way_p[met].line.line]
-    keys = await _between(tx, way_p[met].line.line, way_p[met].ver, way_q[meeting].ver)
-    for step in way_p[:met] + way_q[:meeting]:
-        if step.line.complete:
-            # Its version 1 is its base.
-            keys |= await _between(tx, step.line.line, 1, step.ver)
-        else:
-            keys.update(key for key, _ in await _rows_of(tx, step))
-    return keys
-
-
-async def _between(tx: Read, line: int, one: int, other: int) -> set[int]:
-    if one == other:
-        return set()
-    rows = await tx.all(
-        "SELECT key FROM state_rows WHERE line = :line AND from_v > :low AND from_v <= :high"
-        " UNION SELECT key FROM state_rows WHERE line = :line AND to_v > :low AND to_v <= :high",
-        line=line,
-        low=min(one, other),
-        high=max(one, other),
-    )
-    return {row[0] for row in rows}
-
-
-async def _compared(tx: Read, way_p: list[Step], way_q: list[Step]) -> set[int]:
-    a, b = await overlay(tx, to_root(way_p)), await overlay(tx, to_root(way_q))
-    return {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}

@@ -16,7 +16,7 @@ from chamberlain.store.state.lines import (
     to_root,
     way,
 )
-from chamberlain.store.state.read import full, get_many, rows_at, stacked
+from chamberlain.store.state.read import full, get_many, stacked
 from chamberlain.store.tx import Placement, Read, Write
 
 FLATTEN = 2
@@ -84,7 +84,7 @@ async def append_many(tx: Write, appends: Sequence[tuple[int, int, Sequence[tupl
     if closed:
         # By the whole primary key: through the index on to_v an update costs 35 times as much.
         await tx.many(
-            "UPDATE state_rows SET to_v = :ver WHERE line = :line AND key = :key AND to_v + 0 = :last AND"
+            "UPDATE state_rows SET to_v = :ver WHERE line = :line AND key = :key AND to_v = :last AND"
             " from_v = (SELECT MAX(x.from_v) FROM state_rows x WHERE x.line = :line AND x.key = :key)",
             closed,
         )
@@ -182,11 +182,18 @@ def note_position(placement: Placement, room_id: str, point: Point) -> None:
 async def _append(tx: Write, line: Line, changes: Mapping[int, int | None]) -> Point:
     """Add one version at the tip."""
     tip = line.tip + 1
-    newest = await rows_at(tx, (line.line, line.tip), changes.keys())
+    standing = await tx.all(
+        "SELECT k.key, (SELECT CASE WHEN r.to_v = :last THEN r.from_v END FROM state_rows r"
+        " WHERE r.line = :line AND r.key = k.key ORDER BY r.from_v DESC LIMIT 1)"
+        " FROM state_keys k WHERE k.key = ANY(:keys)",
+        keys=list(changes),
+        line=line.line,
+        last=LAST,
+    )
     closed = [
         {"line": line.line, "key": key, "from_v": from_v, "to_v": tip}
-        for key, (from_v, to_v, _) in newest.items()
-        if to_v == LAST
+        for key, from_v in standing
+        if from_v is not None
     ]
     if closed:
         await tx.many(
