@@ -4,16 +4,18 @@ import logging
 import sys
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast
 
 import orjson
-import structlog
-from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from chamberlain.runtime.lean import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "console"]
-Logger = FilteringBoundLogger
+Logger: TypeAlias = "FilteringBoundLogger"
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Set at the edge for each request; every line logged while it is served carries it."""
@@ -21,7 +23,7 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 def get_logger(name: str) -> Logger:
     """A logger whose lines carry `area=name`. Free until the first line is written."""
-    return cast(Logger, structlog.get_logger(area=name))
+    return cast("FilteringBoundLogger", structlog.get_logger(area=name))
 
 
 def configure(level: Level = "info", style: Format = "console", file: Path | None = None) -> None:
@@ -64,7 +66,9 @@ def _open(file: Path | None) -> BinaryIO:
 def _ending(style: Format, colors: bool) -> list[Any]:
     if style == "json":
         return [
-            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(serializer=_dump),
         ]
@@ -81,11 +85,11 @@ def _dump(line: object, **_: object) -> bytes:
     return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
-def _encode(_logger: WrappedLogger, _method: str, line: object) -> bytes:
+def _encode(_logger: "WrappedLogger", _method: str, line: object) -> bytes:
     return str(line).encode("utf-8", "backslashreplace")
 
 
-def _add_request_id(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+def _add_request_id(_logger: "WrappedLogger", _method: str, line: "EventDict") -> "EventDict":
     current = request_id.get()
     if current is not None:
         line["request"] = current

@@ -10,8 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
-import structlog
-
+from chamberlain.runtime.log import get_logger
 from chamberlain.store.group import Unit
 from chamberlain.store.tx import Change, Read, Write
 
@@ -20,7 +19,7 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Subscriber = Callable[[Sequence[Change]], None]
 
-log = structlog.get_logger()
+log = get_logger("store")
 
 
 class Database(ABC):
@@ -64,9 +63,7 @@ class Database(ABC):
         result: T = await self._submit(call, args, batched=False)
         return result
 
-    async def write_batch(
-        self, fn: Callable[[Write, list[Item]], Awaitable[Sequence[T]]], item: Item
-    ) -> T:
+    async def write_batch(self, fn: Callable[[Write, list[Item]], Awaitable[Sequence[T]]], item: Item) -> T:
         """Run `fn` with this and other waiting items; `fn` gives one result for each, in order.
 
         An exception of `fn` makes each item run alone.

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Concatenate, Literal, LiteralString, ParamSpec, TypeVar
 
 import asyncpg
-import structlog
 
+from chamberlain.runtime.log import get_logger
 from chamberlain.store.compile import for_postgres, set_based
 from chamberlain.store.database import Database, position_of
 from chamberlain.store.group import GROUP_SIZE, Unit, run_group
@@ -22,7 +22,7 @@ _ESCAPE = "\ufdd0"
 _NUL = "\ufdd0n"
 _ESCAPED = "\ufdd0e"
 
-log = structlog.get_logger()
+log = get_logger("store")
 
 
 def escape(value: Any) -> Any:
