@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from enum import Enum, StrEnum
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -48,6 +48,30 @@ class Point(msgspec.Struct, frozen=True):
     membership: str = "leave"
 
 
+class Judged(Protocol):
+    """What has to be known of an event to judge who may see it."""
+
+    @property
+    def type(self) -> str:
+        """Its type."""
+        ...
+
+    @property
+    def state_key(self) -> str | None:
+        """Its state key; None for a message event."""
+        ...
+
+    @property
+    def sender(self) -> str:
+        """Its sender."""
+        ...
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """Its content; asked only of state events that matter."""
+        ...
+
+
 class Span(msgspec.Struct, frozen=True):
     """`point` is the state before each event whose order is `start` or more, up to the next span."""
 
@@ -81,7 +105,7 @@ def can_see(point: Point, *, joined_later: bool) -> bool:
     return point.visibility is HistoryVisibility.INVITED and point.membership == "invite"
 
 
-def point_after(event: Event, before: Point, user_id: str) -> Point:
+def point_after(event: Judged, before: Point, user_id: str) -> Point:
     """The point after the event: a new one if it sets the history visibility or that user's membership."""
     if event.type == HISTORY_VISIBILITY and event.state_key == "":
         return Point(parse_history_visibility(event.content), before.membership)
@@ -91,7 +115,7 @@ def point_after(event: Event, before: Point, user_id: str) -> Point:
     return before
 
 
-def sight_of(event: Event, order: float, before: Point, viewer: Viewer) -> Sight:
+def sight_of(event: Judged, order: float, before: Point, viewer: Viewer) -> Sight:
     """What the viewer gets to see of one event; `order` is its place, numbered as `last_join` is.
 
     Events that change the history visibility or the viewer's own membership are visible if the state before

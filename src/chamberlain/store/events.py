@@ -6,17 +6,33 @@ from typing import Literal, LiteralString
 import msgspec
 
 from chamberlain.matrix.events import Event
+from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import get_room_version
 from chamberlain.store.tx import Read, Row
 
-_SELECT: LiteralString = (
-    "SELECT nid, event_id, room_id, position, depth, type, state_key, sender, origin_server_ts, before_line,"
-    " before_ver, auth_height, redacted_by, replaces, thread, contains_url, txn_device, txn_id, client FROM events"
+STORED_COLUMNS: LiteralString = (
+    "e.nid, e.event_id, e.room_id, e.position, e.depth, e.type, e.state_key, e.sender, e.origin_server_ts,"
+    " e.before_line, e.before_ver, e.auth_height, e.redacted_by, e.replaces, e.thread, e.contains_url,"
+    " e.txn_device, e.txn_id, e.client"
 )
+"""What `stored` makes a StoredEvent of, selected from `events e`."""
+_SELECT: LiteralString = f"SELECT {STORED_COLUMNS} FROM events e"
 _SELECT_FULL: LiteralString = (
     "SELECT e.pdu, r.version, e.event_id, e.room_id, e.nid, e.auth_height FROM events e"
     " JOIN rooms r ON r.room_id = e.room_id"
 )
+
+
+class _Form(msgspec.Struct):
+    content: JsonObject
+
+
+class _RawForm(msgspec.Struct):
+    content: msgspec.Raw
+
+
+_decode_form = msgspec.json.Decoder(_Form).decode
+_decode_raw_form = msgspec.json.Decoder(_RawForm).decode
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -43,6 +59,16 @@ class StoredEvent(msgspec.Struct, frozen=True):
     client: bytes
     """The client form without `unsigned`."""
 
+    @property
+    def content(self) -> JsonObject:
+        """The content, decoded anew each time."""
+        return _decode_form(self.client).content
+
+    @property
+    def raw_content(self) -> msgspec.Raw:
+        """The content as it stands in `client`."""
+        return _decode_raw_form(self.client).content
+
 
 async def find_stored(tx: Read, event_id: str) -> StoredEvent | None:
     """Give an event that was accepted, or None."""
@@ -50,7 +76,7 @@ async def find_stored(tx: Read, event_id: str) -> StoredEvent | None:
         f"{_SELECT} WHERE event_id = :event_id AND rejected IS NULL",
         event_id=event_id,
     )
-    return None if row is None else _stored(row)
+    return None if row is None else stored(row)
 
 
 async def list_stored(tx: Read, event_ids: Collection[str]) -> dict[str, StoredEvent]:
@@ -59,7 +85,7 @@ async def list_stored(tx: Read, event_ids: Collection[str]) -> dict[str, StoredE
         f"{_SELECT} WHERE event_id = ANY(:ids) AND rejected IS NULL",
         ids=list(event_ids),
     )
-    return {row[1]: _stored(row) for row in rows}
+    return {row[1]: stored(row) for row in rows}
 
 
 async def list_by_nid(tx: Read, nids: Collection[int]) -> dict[int, StoredEvent]:
@@ -68,7 +94,7 @@ async def list_by_nid(tx: Read, nids: Collection[int]) -> dict[int, StoredEvent]
         f"{_SELECT} WHERE nid = ANY(:nids)",
         nids=list(nids),
     )
-    return {row[0]: _stored(row) for row in rows}
+    return {row[0]: stored(row) for row in rows}
 
 
 async def list_arrived(
@@ -95,7 +121,7 @@ async def list_arrived(
             upto=upto,
             limit=limit,
         )
-    return [_stored(row) for row in rows]
+    return [stored(row) for row in rows]
 
 
 async def find_event(tx: Read, event_id: str) -> tuple[Event, int, int] | None:
@@ -129,8 +155,9 @@ async def find_by_txn(tx: Read, user_id: str, device: str, path: str, txn_id: st
     return event_id
 
 
-def _stored(row: Row) -> StoredEvent:
-    return StoredEvent(*row[:15], bool(row[15]), *row[16:])
+def stored(row: Row) -> StoredEvent:
+    """Make an event of `STORED_COLUMNS`."""
+    return StoredEvent(*(*row[:15], bool(row[15]), *row[16:]))
 
 
 def _full(row: Row) -> tuple[Event, int, int]:

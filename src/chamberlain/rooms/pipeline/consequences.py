@@ -40,6 +40,10 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
     txn_device: str | None
     txn_id: str | None
     received_at: int
+    thread: str | None
+    """The root of the thread that it belongs to."""
+    notified: tuple[tuple[str, bool, bool, bytes], ...]
+    """As in `Notified.users`."""
 
 
 class Notified(msgspec.Struct, frozen=True):
@@ -99,6 +103,8 @@ def follow_from(
             txn[0] if txn else None,
             txn[1] if txn else None,
             received_at,
+            thread,
+            notified.users,
         ),
     )
     for user_id, notify, highlight, actions in notified.users:

@@ -76,7 +76,7 @@ CREATE INDEX events_history ON events (room_id, depth, position);
 CREATE INDEX events_time ON events (room_id, origin_server_ts);
 CREATE INDEX events_relations ON events (relates_to, rel_type) WHERE relates_to IS NOT NULL;
 CREATE INDEX events_threads ON events (room_id, thread, position) WHERE thread IS NOT NULL;
-CREATE INDEX events_sender ON events (sender, position);
+CREATE INDEX events_sender ON events (sender, room_id, position);
 
 -- Auth events of state events: the way of the auth difference.
 CREATE TABLE event_auth (
