@@ -1,12 +1,17 @@
 """Who is typing where, in memory alone (client-server API, Typing Notifications)."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from chamberlain.rooms.pipeline.consequences import Arrived
 from chamberlain.runtime.clock import Clock, Timer
+from chamberlain.store import kinds
+from chamberlain.store.tx import Change
 
 MAX_MS: Final = 120_000
 """Nobody types for longer than this without saying so again."""
+DEFAULT_MS: Final = 30_000
+"""For how long one types who does not say."""
 
 Subscriber = Callable[[str], None]
 
@@ -74,6 +79,16 @@ class Typing:
             return
         timer.cancel()
         self._moved(room_id, room)
+
+    def follow(self, changes: Sequence[Change]) -> None:
+        """End the typing of those who have sent their message, or have left the room."""
+        for change in changes:
+            if change.kind == kinds.MEMBERSHIP and change.ref is not None:
+                self.stop(change.ref, change.entity)
+            elif change.kind == kinds.EVENT and change.entity in self._rooms:
+                arrived = change.payload
+                if isinstance(arrived, Arrived) and arrived.event.state_key is None:
+                    self.stop(change.entity, arrived.event.sender)
 
     def users(self, room_id: str) -> list[str]:
         """Who is typing in the room."""

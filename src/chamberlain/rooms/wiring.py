@@ -11,6 +11,8 @@ from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import Profiles, Rulesets
 from chamberlain.rooms.reading import Reading
+from chamberlain.rooms.receipts import Receipts
+from chamberlain.rooms.typing import Typing
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
@@ -20,7 +22,18 @@ from chamberlain.store.database import Database
 class Rooms:
     """What happens in rooms."""
 
-    __slots__ = ("_tasks", "aliases", "create", "heads", "membership", "messages", "reading", "submit")
+    __slots__ = (
+        "_tasks",
+        "aliases",
+        "create",
+        "heads",
+        "membership",
+        "messages",
+        "reading",
+        "receipts",
+        "submit",
+        "typing",
+    )
 
     def __init__(
         self,
@@ -32,6 +45,8 @@ class Rooms:
         aliases: Aliases,
         messages: Messages,
         reading: Reading,
+        typing: Typing,
+        receipts: Receipts,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -41,12 +56,15 @@ class Rooms:
         self.aliases = aliases
         self.messages = messages
         self.reading = reading
+        self.typing = typing
+        self.receipts = receipts
 
     async def start(self) -> None:
         """Begin the background work."""
 
     async def close(self) -> None:
         """Let the queues run empty and end the background work."""
+        self.typing.close()
         await self._tasks.settle()
         await self._tasks.close()
 
@@ -72,6 +90,8 @@ def build_rooms(
         submit, profiles, clock, rng, server_name=server_name, default_version=default_version
     )
     aliases = Aliases(db, clock, heads, server_name)
+    typing = Typing(clock)
+    db.subscribe(typing.follow)
     return Rooms(
         tasks=tasks,
         heads=heads,
@@ -81,4 +101,6 @@ def build_rooms(
         aliases=aliases,
         messages=Messages(db, heads, submit, aliases),
         reading=Reading(db, clock, heads),
+        typing=typing,
+        receipts=Receipts(db, clock, heads),
     )

@@ -115,7 +115,7 @@ async def find_position(tx: Read, room_id: str, event_id: str) -> int | None:
 
 
 async def threads_of(tx: Read, event_id: str) -> set[str]:
-    """Give the threads that an event is in: that of its relations' end, or `MAIN` and the one of which it is the root."""
+    """Give the threads that an event is in, by itself or by what it relates to; a root is in `MAIN` too."""
     for _ in range(_MAX_RELATIONS):
         row: Row | None = await tx.one(
             "SELECT thread, relates_to FROM events WHERE event_id = :event_id", event_id=event_id
