@@ -11,23 +11,8 @@ CREATE INDEX room_aliases_room ON room_aliases (room_id);
 -- Rooms that the directory lists.
 CREATE TABLE published_rooms (room_id TEXT PRIMARY KEY, published_at BIGINT NOT NULL);
 
--- How far users have read. type: m.read or m.read.private. thread: '' for a receipt that is about the whole room,
--- 'main', or the root of a thread. event_position: where the event arrived. position: where the receipt did.
-CREATE TABLE receipts (
-    room_id TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    type TEXT NOT NULL,
-    thread TEXT NOT NULL,
-    event_id TEXT NOT NULL,
-    event_position BIGINT NOT NULL,
-    ts BIGINT NOT NULL,
-    position BIGINT NOT NULL,
-    PRIMARY KEY (room_id, user_id, type, thread)
-) /* without rowid */;
-CREATE INDEX receipts_position ON receipts (room_id, position);
-
--- How far users have read. thread: '' for the whole room, 'main', or a thread's root event id.
--- event_position: of the event, so that a receipt only moves forward; position: of the change itself.
+-- How far users have read. type: m.read or m.read.private. thread: '' for the whole room, 'main', or a
+-- thread's root. event_position: of the event, so that a receipt only moves forward; position: of the change itself.
 CREATE TABLE receipts (
     room_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
