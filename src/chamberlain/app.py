@@ -73,7 +73,7 @@ async def build(config: Config, *, clock: Clock | None = None, rng: Rng | None =
 async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
     await _claim(db, config.server_name, rng)
     signing_key = _signing_key(config.signing_key_path, rng)
-    accounts = build_accounts()
+    accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords)
     devices = build_devices(db, clock, config.server_name)
     media = build_media()
     rooms = build_rooms(
@@ -100,7 +100,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         sync=sync,
         admin=admin,
     )
-    first_admin = await accounts.registration.ensure_first_admin()
+    first_admin = await accounts.registration.ensure_first_admin(config.admin.first_admin)
     asgi = Application(services, load(), rng=rng, log_requests=config.log.level == "debug")
     return App(asgi, services, first_admin)
 

@@ -1,0 +1,47 @@
+"""From where accounts have been used: address, client and time (client-server API, Server Administration)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from chamberlain.store.tx import Read, Write
+
+
+class Connection(msgspec.Struct, frozen=True, order=True):
+    """One device at one address with one client; `last_seen` in ms. `device_id` is empty where there is none."""
+
+    user_id: str
+    device_id: str
+    ip: str
+    user_agent: str
+    last_seen: int
+
+
+async def record(tx: Write, seen: Sequence[Connection]) -> None:
+    """Keep the newest time of each; none may stand twice in `seen`."""
+    await tx.many(
+        "INSERT INTO connections (user_id, device_id, ip, user_agent, last_seen)"
+        " VALUES (:user_id, :device_id, :ip, :user_agent, :last_seen)"
+        " ON CONFLICT (user_id, device_id, ip, user_agent) DO UPDATE SET last_seen = excluded.last_seen",
+        [msgspec.structs.asdict(connection) for connection in seen],
+    )
+
+
+async def list_of(tx: Read, user_id: str) -> list[Connection]:
+    """Give the connections of a user, the latest first."""
+    rows = await tx.all(
+        "SELECT user_id, device_id, ip, user_agent, last_seen FROM connections WHERE user_id = :user_id"
+        " ORDER BY last_seen DESC, device_id, ip, user_agent",
+        user_id=user_id,
+    )
+    return [Connection(*row) for row in rows]
+
+
+async def forget_before(tx: Write, before: int) -> int:
+    """Forget what was last seen before that time (ms) and give how many there were."""
+    return await tx.run("DELETE FROM connections WHERE last_seen < :before", before=before)
+
+
+async def delete_all(tx: Write, user_id: str) -> None:
+    """Delete the connections of a user."""
+    await tx.run("DELETE FROM connections WHERE user_id = :user_id", user_id=user_id)
