@@ -1,0 +1,103 @@
+"""Which of some stored events a viewer may see, and how (client-server API, Room History Visibility)."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+import msgspec
+import orjson
+
+from chamberlain.matrix.ids import UserID
+from chamberlain.matrix.redaction import redact_content
+from chamberlain.matrix.versions import get_room_version
+from chamberlain.matrix.visibility import (
+    HISTORY_VISIBILITY,
+    JOINED_NOW,
+    MEMBER,
+    Point,
+    Sight,
+    Viewer,
+    parse_history_visibility,
+    point_after,
+    sight_of,
+)
+from chamberlain.store.events import StoredEvent
+from chamberlain.store.points import Along, LastJoin, along, erased_of, last_joins
+from chamberlain.store.rooms import find_version
+from chamberlain.store.tx import Read
+
+_VISIBILITY_KEY: Final = (HISTORY_VISIBILITY, "")
+
+
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """An event that the viewer may see, in the form they see, and their membership when it was sent."""
+
+    event: StoredEvent
+    membership: str
+
+
+async def visible_events(tx: Read, events: Sequence[StoredEvent], user_id: str) -> list[Seen]:
+    """Give those of the events, of any rooms, that the user may see, in the same order.
+
+    What an erased user sent before the viewer was there comes redacted. Costs a number of queries that does not
+    grow with the events (but for forks).
+    """
+    placed = [
+        (event, (event.before_line, event.before_ver))
+        for event in events
+        if event.before_line is not None and event.before_ver is not None
+    ]
+    if not placed:
+        return []
+    rooms = {event.room_id for event, _ in placed}
+    own = (MEMBER, user_id)
+    state = await along(tx, {point for _, point in placed}, (own, _VISIBILITY_KEY))
+    joins = await last_joins(tx, user_id, rooms)
+    erased = await erased_of(tx, {event.sender for event, _ in placed})
+    viewers = {room_id: _viewer(user_id, joins.get(room_id), erased) for room_id in rooms}
+    seen: list[Seen] = []
+    hidden: list[StoredEvent] = []
+    for event, where in placed:
+        before = _point(state, where, own)
+        sight = sight_of(event, 0 if event.position is None else event.position, before, viewers[event.room_id])
+        if sight is Sight.HIDDEN:
+            continue
+        if sight is Sight.REDACTED:
+            hidden.append(event)
+        seen.append(Seen(event, point_after(event, before, user_id).membership))
+    return await _redacted(tx, seen, hidden) if hidden else seen
+
+
+def _viewer(user_id: str, join: LastJoin | None, erased: Collection[str]) -> Viewer:
+    if join is None:
+        last_join = None
+    else:
+        last_join = JOINED_NOW if join.membership == "join" else join.joined_at
+    return Viewer(UserID(user_id), last_join, frozenset(erased))
+
+
+def _point(state: Along, where: tuple[int, int], own: tuple[str, str]) -> Point:
+    visibility = state.at(where, _VISIBILITY_KEY)
+    member = state.at(where, own)
+    membership = None if member is None else member.content.get("membership")
+    return Point(
+        parse_history_visibility(None if visibility is None else visibility.content),
+        membership if isinstance(membership, str) else "leave",
+    )
+
+
+async def _redacted(tx: Read, seen: Sequence[Seen], hidden: Collection[StoredEvent]) -> list[Seen]:
+    versions = {event.room_id: await find_version(tx, event.room_id) for event in hidden}
+    ids = {event.event_id for event in hidden}
+    return [
+        Seen(_redact(one.event, versions[one.event.room_id] or "1"), one.membership)
+        if one.event.event_id in ids
+        else one
+        for one in seen
+    ]
+
+
+def _redact(event: StoredEvent, version: str) -> StoredEvent:
+    rules = get_room_version(version).redaction
+    form = orjson.loads(event.client)
+    form["content"] = redact_content(event.type, form["content"], rules)
+    return msgspec.structs.replace(event, client=orjson.dumps(form))
