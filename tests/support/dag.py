@@ -138,8 +138,8 @@ class Dag:
 USERS = ("@a:x", "@b:x", "@c:x", "@d:x", "@e:x")
 
 
-def grow(dag: Dag, state: State, rnd: random.Random, ts: int) -> None:
-    """One more state event that the state allows, if the dice find one."""
+def grow(dag: Dag, state: State, rnd: random.Random, ts: int, past: Sequence[State] = ()) -> None:
+    """One more state event that the state allows, if the dice find one; it may cite what held in the past."""
     sender = rnd.choice([*USERS, "@a:x", "@a:x"])
     dice = rnd.random()
     if dice < 0.45:
@@ -152,7 +152,8 @@ def grow(dag: Dag, state: State, rnd: random.Random, ts: int) -> None:
         content, key = {"join_rule": rnd.choice(["public", "invite"])}, RULES
     else:
         content, key = {"topic": str(ts)}, (rnd.choice(["m.room.topic", "m.room.name", "x"]), "")
-    event = dag.draw(state, key[0], sender, content, key[1], ts=ts)
+    cited = rnd.choice(past) if past and rnd.random() < 0.25 else state
+    event = dag.draw(cited, key[0], sender, content, key[1], ts=ts)
     if dag.is_allowed(state, event):
         state[key] = dag.put(event).event_id
 
@@ -168,16 +169,18 @@ def forked_room(version: RoomVersion, rnd: random.Random) -> tuple[Dag, list[Sta
     dag = Dag(version)
     base = dag.begin({"@b:x": 50})
     ts = 1000
-    for _ in range(rnd.randint(0, 15)):
+    past = [dict(base)]
+    for _ in range(rnd.randint(0, 20)):
         ts += 10
-        grow(dag, base, rnd, ts)
+        grow(dag, base, rnd, ts, past)
+        past.append(dict(base))
     sides: list[State] = []
     for _ in range(rnd.choice([2, 2, 3])):
         side = dict(rnd.choice([base, *sides]))
         if len(sides) >= 2 and rnd.random() < 0.3:
             side = dag.resolve(*sides)
         for _ in range(rnd.randint(1, 10)):
-            grow(dag, side, rnd, ts + rnd.randint(1, 100))
+            grow(dag, side, rnd, ts + rnd.randint(1, 100), past)
         sides.append(side)
     if rnd.random() < 0.2:
         del sides[0][rnd.choice([key for key in sides[0] if key != CREATE_KEY])]

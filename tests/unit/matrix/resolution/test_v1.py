@@ -61,6 +61,9 @@ def test_power_levels_are_followed_as_far_as_they_are_allowed() -> None:
     dag.send(third, "m.room.power_levels", "@b:x", {"users": {"@a:x": 100, "@b:x": 50}}, depth=22)
 
     assert dag.resolve(one, other, third)[POWER] == second
+    fourth = dict(base)
+    dag.send(fourth, "m.room.power_levels", "@a:x", {"users": {"@a:x": 100}}, depth=23)
+    assert dag.resolve(one, other, third, fourth)[POWER] == second
 
 
 def test_power_levels_are_settled_before_what_hangs_on_them() -> None:

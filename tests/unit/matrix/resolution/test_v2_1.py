@@ -13,6 +13,7 @@ def test_what_somebody_did_before_leaving_stands(version: RoomVersion, newer_win
     """Bob closed the room and left; v2 judges his act by the leave that all agree on, v2.1 as of then."""
     dag = Dag(version)
     state = dag.begin({"@b:x": 50})
+    dag.send(state, "m.room.join_rules", "@a:x", {"join_rule": "public"})
     old = dict(state)
     closed = dag.send(state, "m.room.join_rules", "@b:x", {"join_rule": "invite"})
     left = dag.membership(state, "@b:x", "@b:x", "leave")
