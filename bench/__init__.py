@@ -1,0 +1,1 @@
+"""Measures a fresh server of this checkout: rates, latencies, CPU for each operation, memory."""
