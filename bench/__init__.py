@@ -1,1 +1,1 @@
-"""Measures a fresh server of this checkout: rates, latencies, CPU for each operation, memory."""
+"""A load harness: starts a fresh server, drives it over HTTP, and says what each operation cost."""

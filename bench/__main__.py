@@ -1,70 +1,65 @@
-"""`make bench`: start a fresh server, run the scenarios, print a table."""
+"""`python -m bench`: measure a fresh server on SQLite or PostgreSQL, or a server that runs already."""
 
 import argparse
-import asyncio
-import sys
-import traceback
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
-import aiohttp
-import orjson
+import msgspec
+import uvloop
 
-from bench.measure import Result
-from bench.scenarios import SCENARIOS, World
-from bench.server import Target
+from bench.client import Api
+from bench.load import Meter
+from bench.processes import resident_mib
+from bench.scenarios import SCENARIOS
+from bench.target import SECRET, Target, started
 
 
-def main() -> None:
-    """Run what the command line asks for."""
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--scenario", default=",".join(SCENARIOS), help="which, separated by commas")
-    parser.add_argument("--seconds", type=float, default=2.5, help="length of each loop (2.5)")
-    parser.add_argument("--scale", type=float, default=1.0, help="multiplies users, rooms and events (1)")
-    parser.add_argument("--postgres", action="store_true", help="measure on PostgreSQL instead of SQLite")
-    parser.add_argument("--workers", type=int, default=1, help="with --postgres: how many processes")
-    parser.add_argument("--cheap-hash", action="store_true", help="with the cheapest password hash")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    options = parser.parse_args()
-    chosen = options.scenario.split(",")
-    unknown = [name for name in chosen if name not in SCENARIOS]
-    if unknown:
-        parser.error(f"no such scenario: {', '.join(unknown)} (there are {', '.join(SCENARIOS)})")
-    settings = ("passwords.hash_cost=lowest",) if options.cheap_hash else ()
-    with Target(postgres=options.postgres, workers=options.workers, settings=settings) as target:
-        print(f"start to first answer: {target.start_seconds:.2f} s; idle: {target.memory_mib():.0f} MiB")
-        results, failed = asyncio.run(_run(target, chosen, options.seconds, options.scale))
-        memory = target.memory_mib()
-        print(f"memory after the run: {memory:.0f} MiB")
-    if options.json:
-        figures = {
-            result.name: {"rate": result.rate, "cpu_ms": result.cpu_ms, "p99_ms": result.percentile(0.99)}
-            for result in results
-        }
-        options.json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
-    sys.exit(1 if failed else 0)
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--scenario", action="append", choices=tuple(SCENARIOS), help="only these; repeat")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of each loop")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies users, rooms and events")
+    parser.add_argument("--hash-cost", choices=("lowest", "default"), default="default")
+    parser.add_argument("--url", help="measure the server at this address, and start none")
+    parser.add_argument("--secret", default=SECRET, help="the shared secret of the server at --url")
+    parser.add_argument(
+        "--pid", type=int, action="append", default=[], help="a process of the server at --url"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    return parser.parse_args()
 
 
-async def _run(
-    target: Target, chosen: list[str], seconds: float, scale: float
-) -> tuple[list[Result], list[str]]:
-    """The results of the scenarios, and the names of those that failed."""
-    results: list[Result] = []
-    failed: list[str] = []
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=aiohttp.ClientTimeout(total=120)
-    ) as session:
-        world = World(target, session, seconds, scale)
-        for name in chosen:
-            try:
-                async for result in SCENARIOS[name](world):
-                    results.append(result)
-                    print(result.line(), flush=True)
-            except Exception:
-                failed.append(name)
-                print(f"{name}: failed\n{traceback.format_exc()}", flush=True)
-    return results, failed
+async def run(options: argparse.Namespace) -> None:
+    """Measure and report."""
+    running: Any = (
+        nullcontext(Target(options.url, options.secret, options.pid))
+        if options.url
+        else started(options.database, options.hash_cost)
+    )
+    async with running as target:
+        api = Api(target.url, target.secret)
+        meter = Meter(target.pids, options.seconds)
+        summary: dict[str, float] = {}
+        if target.start_seconds is not None:
+            summary["start to first answer, s"] = target.start_seconds
+        if target.pids:
+            summary["memory idle, MiB"] = resident_mib(target.pids[0])
+        try:
+            for name in options.scenario or SCENARIOS:
+                await SCENARIOS[name](api, meter, options.scale)
+        finally:
+            await api.close()
+        if target.pids:
+            summary["memory after, MiB"] = resident_mib(target.pids[0])
+        for name, value in summary.items():
+            print(f"{name:32} {value:10.2f}")
+        if options.json:
+            figures = {"figures": meter.figures, "summary": summary}
+            options.json.write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
 
 
 if __name__ == "__main__":
-    main()
+    uvloop.run(run(arguments()))

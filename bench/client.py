@@ -1,4 +1,4 @@
-"""Users of the server under measurement."""
+"""The client side: one HTTP session, users, and the few calls that scenarios make."""
 
 import hashlib
 import hmac
@@ -7,86 +7,90 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 import orjson
-from yarl import URL
-
-from bench.server import SECRET, SERVER_NAME
-
-PASSWORD = "a password of the benchmark"
 
 
 class Refused(Exception):
-    """The server answered with another status than 2xx."""
+    """An answer that is not 2xx."""
 
 
-class Client:
-    """One user's device. All clients share one pool of connections."""
+class User(msgspec.Struct, frozen=True):
+    """A device of a user."""
 
-    _numbers = itertools.count(1)
+    user_id: str
+    device_id: str
+    token: str
 
-    def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
-        self._session = session
+
+class Api:
+    """Speaks to one server."""
+
+    def __init__(self, base: str, secret: str) -> None:
         self._base = base
-        self._headers: dict[str, str] = {}
-        self._txn = itertools.count(1)
-        self.user_id = ""
-        self.device_id = ""
+        self._secret = secret.encode()
+        self._numbers = itertools.count(1)
+        self._run = hashlib.sha256(str(id(self)).encode()).hexdigest()[:6]
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60)
+        )
 
-    async def ask(self, method: str, path: str, body: Any = None, *, raw: bytes | None = None) -> Any:
-        """The JSON of a 2xx answer (bytes for what is not JSON); raises Refused for any other."""
-        data = raw if raw is not None else None if body is None else orjson.dumps(body)
-        url = URL(self._base + path, encoded=True)
-        async with self._session.request(method, url, data=data, headers=self._headers) as answer:
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def call(
+        self, method: str, path: str, user: User | None = None, body: Any = None, data: bytes | None = None
+    ) -> Any:
+        """Ask, and give the decoded answer (or its bytes where it is no JSON)."""
+        headers = {} if user is None else {"Authorization": f"Bearer {user.token}"}
+        if body is not None:
+            data = orjson.dumps(body)
+            headers["Content-Type"] = "application/json"
+        async with self._session.request(method, self._base + path, data=data, headers=headers) as answer:
             content = await answer.read()
-            if answer.status // 100 != 2:
+            if answer.status >= 300:
                 raise Refused(f"{method} {path}: {answer.status} {content[:200]!r}")
             return orjson.loads(content) if answer.content_type == "application/json" else content
 
-    async def register(self, *, admin: bool = False) -> "Client":
-        """Become a new user by the shared secret."""
-        name = f"user{next(self._numbers)}"
-        nonce = (await self.ask("GET", "/_synapse/admin/v1/register"))["nonce"]
-        parts = [nonce, name, PASSWORD, "admin" if admin else "notadmin"]
-        mac = hmac.new(SECRET.encode(), "\0".join(parts).encode(), hashlib.sha1).hexdigest()
-        body = {"nonce": nonce, "username": name, "password": PASSWORD, "admin": admin, "mac": mac}
-        self._become(await self.ask("POST", "/_synapse/admin/v1/register", body))
-        return self
+    def name(self) -> str:
+        """A new localpart."""
+        return f"u{self._run}{next(self._numbers)}"
 
-    async def login(self) -> None:
-        """Log in again as this user, with a new device; the old one stays."""
-        identifier = {"type": "m.id.user", "user": self.user_id}
-        body = {"type": "m.login.password", "identifier": identifier, "password": PASSWORD}
-        await self.ask("POST", "/_matrix/client/v3/login", body)
+    def txn(self) -> str:
+        """A new transaction id."""
+        return f"t{next(self._numbers)}"
 
-    def _become(self, answer: dict[str, Any]) -> None:
-        self.user_id = answer.get("user_id", f"@?:{SERVER_NAME}")
-        self.device_id = answer["device_id"]
-        self._headers = {"Authorization": f"Bearer {answer['access_token']}"}
+    async def register(self, password: str = "correct horse", *, admin: bool = False) -> User:
+        """Register a new user with the shared secret."""
+        path = "/_synapse/admin/v1/register"
+        nonce = (await self.call("GET", path))["nonce"]
+        name = self.name()
+        parts = "\0".join((nonce, name, password, "admin" if admin else "notadmin"))
+        mac = hmac.new(self._secret, parts.encode(), hashlib.sha1).hexdigest()
+        body = {"nonce": nonce, "username": name, "password": password, "admin": admin, "mac": mac}
+        answer = await self.call("POST", path, body=body)
+        return User(answer["user_id"], answer["device_id"], answer["access_token"])
 
-    async def create_room(self, **options: Any) -> str:
-        """The id of a new room."""
-        answer = await self.ask("POST", "/_matrix/client/v3/createRoom", options)
+    async def create_room(self, user: User, **options: Any) -> str:
+        """Create a room and give its id."""
+        answer = await self.call("POST", "/_matrix/client/v3/createRoom", user, options)
         return str(answer["room_id"])
 
-    async def join(self, room: str) -> None:
-        """Join a public room."""
-        await self.ask("POST", f"/_matrix/client/v3/join/{quote(room, safe='')}", {})
+    async def join(self, user: User, room: str) -> None:
+        """Join a room."""
+        await self.call("POST", f"/_matrix/client/v3/join/{quote(room, safe='')}", user, {})
 
-    async def send(self, room: str, text: str = "a message of an ordinary length, as people write") -> str:
-        """The id of a new message."""
-        path = (
-            f"/_matrix/client/v3/rooms/{quote(room, safe='')}/send/m.room.message/{self.device_id}"
-            f"{next(self._txn)}"
-        )
-        answer = await self.ask("PUT", path, {"msgtype": "m.text", "body": text})
+    async def send(self, user: User, room: str, body: str) -> str:
+        """Send a message and give its event id."""
+        path = f"/_matrix/client/v3/rooms/{quote(room, safe='')}/send/m.room.message/{self.txn()}"
+        answer = await self.call("PUT", path, user, {"msgtype": "m.text", "body": body})
         return str(answer["event_id"])
 
-    async def sync(self, since: str | None = None, timeout: int = 0) -> dict[str, Any]:
-        """One answer of `/sync`."""
-        query = f"?timeout={timeout}" + (f"&since={quote(since)}" if since else "")
-        answer: dict[str, Any] = await self.ask("GET", f"/_matrix/client/v3/sync{query}")
-        return answer
-
-    def in_room(self, room: str, rest: str) -> str:
-        """A path below a room."""
-        return f"/_matrix/client/v3/rooms/{quote(room, safe='')}/{rest}"
+    async def sync(self, user: User, since: str | None = None, timeout_ms: int = 0, **query: str) -> Any:
+        """Sync once."""
+        query["timeout"] = str(timeout_ms)
+        if since is not None:
+            query["since"] = since
+        text = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
+        return await self.call("GET", f"/_matrix/client/v3/sync?{text}", user)
