@@ -25,6 +25,7 @@ def test_the_first_start_makes_an_administrator_who_can_log_in(tmp_path: Path) -
         status, answer = server.call("GET", "/_matrix/client/v3/account/whoami", token=token)
         assert (status, answer["user_id"]) == (200, user)
         assert server.stop() == 0
+        assert (tmp_path / "data/server_name").read_text() == "localhost\n"
     with Process(tmp_path) as server:
         assert server.first_admin is None
         assert server.call("GET", "/_matrix/client/v3/account/whoami", token=token)[0] == 200

@@ -18,6 +18,7 @@ from chamberlain.cli.settings import config_options
 from chamberlain.cli.sockets import bind_tcp, bind_unix
 from chamberlain.config import Config, ConfigError
 from chamberlain.config.listeners import Listener
+from chamberlain.config.load import remember_name
 from chamberlain.runtime import log, metrics
 
 STOP_SECONDS = 10.0
@@ -123,6 +124,7 @@ class _Worker:
             app = await composition.build(self._config)
         except (ConfigError, composition.ConfigError, OSError) as problem:
             raise click.ClickException(str(problem)) from problem
+        remember_name(self._config)
         edge = Edge()
         try:
             await app.start()

@@ -14,6 +14,7 @@ from chamberlain.config.config import Config
 from chamberlain.config.section import ConfigError
 
 PREFIX = "CHAMBERLAIN__"
+NAME_FILE = "server_name"
 
 
 def load(
@@ -44,9 +45,26 @@ def read(
     for key, value in (flags or {}).items():
         _put(tree, key.split("."), value)
     if "server_name" not in tree:
+        remembered = find_remembered_name(Path(str(tree.get("data_dir", "data"))))
+        if remembered:
+            tree["server_name"] = remembered
+    if "server_name" not in tree:
         raise ConfigError("server_name", "not set: give --name, CHAMBERLAIN__SERVER_NAME or a settings file")
     _read_secrets(tree, Config, "")
     return _convert(tree)
+
+
+def find_remembered_name(data_dir: Path) -> str | None:
+    """The name of the server whose data these are, as `remember_name` left it; None in a fresh folder."""
+    try:
+        return (data_dir / NAME_FILE).read_text("utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def remember_name(config: Config) -> None:
+    """Leave the server's name in the data folder, so that later commands need not be told."""
+    (config.data_dir / NAME_FILE).write_text(config.server_name + "\n", "utf-8")
 
 
 def _read_file(file: Path) -> dict[str, Any]:

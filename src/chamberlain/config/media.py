@@ -34,8 +34,8 @@ class Media(Section, frozen=True, kw_only=True):
     max_image_pixels: int = 32_000_000
     """Images of more pixels than this are kept but get no thumbnail."""
     unauthenticated: bool = True
-    """Whether the old download paths, which ask for no access token, still answer. Older clients and bridges
-    need them; switch them off when yours do not."""
+    """Whether the old download paths, which ask for no access token, serve new files. Older clients and bridges
+    need them; when switched off, they still serve the files that were uploaded before, but no newer ones."""
     url_previews: bool = False
     """Whether clients may ask for previews of web pages, which the server then fetches."""
     s3: S3 = S3()

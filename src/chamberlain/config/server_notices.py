@@ -6,6 +6,8 @@ from chamberlain.config.section import Section
 class ServerNotices(Section, frozen=True, kw_only=True):
     """Who sends notices of the administrators, and the room that they arrive in."""
 
+    enabled: bool = True
+    """Whether administrators can send notices."""
     localpart: str = "notices"
     """The sender's localpart. The account is made when first needed, and nobody can log in to it."""
     display_name: str = "Server notices"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chamberlain.config import ConfigError
-from chamberlain.config.load import load, parse_text
+from chamberlain.config.load import load, parse_text, remember_name
 
 
 def _write(folder: Path, text: str) -> Path:
@@ -31,6 +31,16 @@ def test_without_a_name_it_says_how_to_give_one() -> None:
         load(environment={})
 
     assert refused.value.key == "server_name"
+
+
+def test_a_data_folder_remembers_its_server(tmp_path: Path) -> None:
+    """Commands beside existing data need no name; a name that is given wins over the remembered one."""
+    first = load(environment={}, flags={"server_name": "example.org", "data_dir": str(tmp_path)})
+    remember_name(first)
+
+    assert load(environment={}, flags={"data_dir": str(tmp_path)}) == first
+    other = load(environment={}, flags={"server_name": "other.example", "data_dir": str(tmp_path)})
+    assert other.server_name == "other.example"
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
