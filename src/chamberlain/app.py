@@ -37,14 +37,28 @@ class App:
     async def start(self) -> None:
         """Begin the background work."""
         services = self.services
-        for room in (services.accounts, services.devices, services.rooms, services.sync, services.admin):
+        for room in (
+            services.accounts,
+            services.devices,
+            services.media,
+            services.rooms,
+            services.sync,
+            services.admin,
+        ):
             await room.start()
 
     async def close(self) -> None:
         """Answer long polls, end the background work and close the database. Nothing acknowledged is lost."""
         services = self.services
         services.shutdown.set()
-        for room in (services.admin, services.sync, services.rooms, services.devices, services.accounts):
+        for room in (
+            services.admin,
+            services.sync,
+            services.rooms,
+            services.media,
+            services.devices,
+            services.accounts,
+        ):
             await room.close()
         await services.db.close()
 
@@ -75,7 +89,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
     signing_key = _signing_key(config.signing_key_path, rng)
     accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords)
     devices = build_devices(db, clock, config.server_name)
-    media = build_media()
+    media = build_media(db, clock, rng, config.media, config.media_path, config.server_name)
     rooms = build_rooms(
         db,
         clock,

@@ -1,1 +1,1 @@
-"""Uploaded files, their thumbnails and where their bytes are kept."""
+"""Media: uploads, downloads and thumbnails (client-server API, Content repository)."""

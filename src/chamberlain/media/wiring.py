@@ -1,18 +1,61 @@
-"""The services of this room, made and bundled."""
+"""The services of media, made and bundled."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chamberlain.config.media import Media as MediaSettings
+from chamberlain.media.blobs import BlobStore
+from chamberlain.media.files import Files
+from chamberlain.media.thumbnails import Thumbnails
+from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.rng import Rng
+from chamberlain.runtime.tasks import Tasks
+from chamberlain.store import kinds
+from chamberlain.store.database import Database
+from chamberlain.store.tx import Change
 
 
 class Media:
     """The bundle."""
 
-    __slots__ = ()
+    __slots__ = ("_blobs", "_tasks", "files", "max_upload_bytes", "thumbnails")
+
+    def __init__(
+        self, blobs: BlobStore, files: Files, thumbnails: Thumbnails, tasks: Tasks, limit: int
+    ) -> None:
+        self._blobs = blobs
+        self._tasks = tasks
+        self.files = files
+        self.thumbnails = thumbnails
+        self.max_upload_bytes = limit
+
+    def heard(self, changes: Sequence[Change]) -> None:
+        """Pass on the news that concern media."""
+        ours = [change for change in changes if change.kind == kinds.MEDIA]
+        if ours:
+            self.files.heard(ours)
 
     async def start(self) -> None:
-        """Begin the background work."""
+        """Make the folders and begin the background work."""
+        await self._blobs.start()
+        self._tasks.spawn("note which files were read", self.files.flush_forever())
 
     async def close(self) -> None:
-        """End the background work."""
+        """End the background work and write down what it still holds."""
+        await self._tasks.close()
+        await self.files.flush()
+        self.thumbnails.close()
+        self._blobs.close()
 
 
-def build_media() -> Media:
+def build_media(
+    db: Database, clock: Clock, rng: Rng, settings: MediaSettings, folder: Path, server_name: str
+) -> Media:
     """Make the services."""
-    return Media()
+    tasks = Tasks()
+    blobs = BlobStore(folder, rng, clock)
+    files = Files(db, blobs, clock, rng, server_name, freeze=not settings.unauthenticated)
+    thumbnails = Thumbnails(blobs, tasks, max_pixels=settings.max_image_pixels)
+    media = Media(blobs, files, thumbnails, tasks, settings.max_upload_bytes)
+    db.subscribe(media.heard)
+    return media
