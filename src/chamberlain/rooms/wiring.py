@@ -3,6 +3,7 @@
 from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.create import CreateRoom
+from chamberlain.rooms.directory import Directory
 from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.notifications import Notifications
@@ -26,6 +27,7 @@ class Rooms:
         "_tasks",
         "aliases",
         "create",
+        "directory",
         "heads",
         "membership",
         "messages",
@@ -47,6 +49,7 @@ class Rooms:
         reading: Reading,
         typing: Typing,
         receipts: Receipts,
+        directory: Directory,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -58,6 +61,7 @@ class Rooms:
         self.reading = reading
         self.typing = typing
         self.receipts = receipts
+        self.directory = directory
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -103,4 +107,5 @@ def build_rooms(
         reading=Reading(db, clock, heads),
         typing=typing,
         receipts=Receipts(db, clock, heads),
+        directory=Directory(db, clock, heads, submit, aliases),
     )
