@@ -19,7 +19,7 @@ from chamberlain.cli.sockets import bind_tcp, bind_unix
 from chamberlain.config import Config, ConfigError
 from chamberlain.config.listeners import Listener
 from chamberlain.config.load import remember_name
-from chamberlain.runtime import log, metrics
+from chamberlain.runtime import log, memory, metrics
 
 STOP_SECONDS = 10.0
 """How long requests under way may take after the signal to stop."""
@@ -49,6 +49,7 @@ def serve(config: Config) -> None:
     for requests under way.
     """
     log.configure(config.log.level, config.log.format, config.log.file)
+    memory.return_big_blocks()
     with data_folder.locked(config.data_dir), ExitStack() as stack:
         unix = {
             place: _bind_here(stack, listener.unix_socket, listener.unix_socket_mode)
