@@ -33,7 +33,15 @@ def user() -> None:
 
 
 def _user_id(config: Config, name: str) -> str:
-    return name if name.startswith("@") else make_user_id(name, config.server_name)
+    return make_user_id(_localpart(config, name), config.server_name)
+
+
+def _localpart(config: Config, name: str) -> str:
+    """The localpart of a name; refuses a user of another server."""
+    localpart, colon, server = name.removeprefix("@").partition(":")
+    if colon and server != config.server_name:
+        raise click.ClickException(f"{name} is a user of another server: this is {config.server_name}")
+    return localpart
 
 
 def _path(user_id: str, *rest: str) -> str:
@@ -61,15 +69,14 @@ _PASSWORD_STDIN = click.option(
 def create(config: Config, who: str, admin: bool, display_name: str | None, password_stdin: bool) -> None:
     """Create the account NAME; its password is asked for."""
     body: dict[str, Any] = {
-        "user_id": _user_id(config, who),
+        "username": _localpart(config, who),
         "password": _read_password(password_stdin),
         "admin": admin,
+        "displayname": display_name,
     }
-    if display_name:
-        body["display_name"] = display_name
     with open_local(config) as api:
-        api.call("POST", "/_chamberlain/admin/v1/users", body)
-    click.echo(f"Created {body['user_id']}{', an administrator' if admin else ''}.")
+        user_id = api.call("POST", "/_chamberlain/admin/v1/users", body)["user_id"]
+    click.echo(f"Created {user_id}{', an administrator' if admin else ''}.")
 
 
 @user.command(name="list")
@@ -78,29 +85,32 @@ def create(config: Config, who: str, admin: bool, display_name: str | None, pass
 def list_(config: Config, search: str | None) -> None:
     """List the accounts of this server."""
     rows: list[Any] = []
-    query: dict[str, Any] = {"limit": _PAGE}
-    if search:
-        query["search"] = search
+    query: dict[str, Any] = {"limit": _PAGE} | ({"name": search} if search else {})
     with open_local(config) as api:
         while True:
-            page = api.call("GET", f"/_chamberlain/admin/v1/users?{urlencode(query)}")
+            page = api.call("GET", f"/_chamberlain/admin/v1/users?{urlencode(query | {'from': len(rows)})}")
             rows += page["users"]
-            if not page.get("next"):
+            if not page["users"] or len(rows) >= page["total"]:
                 break
-            query["from"] = page["next"]
     _show(rows)
 
 
 def _show(rows: list[Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("user", "display name", "admin", "state", box=None)
+    """Columns as wide as they need to be, one line an account: for people and for `grep`."""
+    table = [("USER", "DISPLAY NAME", "ADMIN", "STATE")]
     for row in rows:
-        state = "deactivated" if row.get("deactivated") else "locked" if row.get("locked") else ""
-        table.add_row(row["user_id"], row.get("display_name") or "", "yes" if row.get("admin") else "", state)
-    Console(soft_wrap=True).print(table)
-    click.echo(f"{len(rows)} {'account' if len(rows) == 1 else 'accounts'}")
+        state = "deactivated" if row["deactivated"] else "locked" if row["locked"] else ""
+        admin = "yes" if row["is_admin"] else ""
+        table.append((row["user_id"], _printable(row["display_name"] or ""), admin, state))
+    widths = [max(len(line[column]) for line in table) for column in range(3)]
+    for line in table:
+        padded = [text.ljust(width) for text, width in zip(line, widths, strict=False)]
+        click.echo("  ".join([*padded, line[3]]).rstrip())
+
+
+def _printable(text: str) -> str:
+    """A name that others chose, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 @user.command(name="set-password")
