@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from chamberlain.accounts.wiring import build_accounts
+from chamberlain.admin.audit import load_key
 from chamberlain.admin.wiring import build_admin
 from chamberlain.config import Config
 from chamberlain.devices.wiring import build_devices
@@ -101,7 +102,16 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         rulesets=accounts.push_rules,
     )
     sync = build_sync()
-    admin = build_admin()
+    admin = build_admin(
+        db,
+        clock,
+        rng,
+        accounts=accounts,
+        rooms=rooms,
+        audit_key=load_key(config.data_dir / "audit.key", rng),
+        shared_secret=config.registration.shared_secret,
+        server_notices=config.server_notices,
+    )
     services = Services(
         config=config,
         clock=clock,

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -19,6 +19,8 @@ FIRST_HASH: Final = bytes(32)
 
 class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A record to be appended. `call` is the number of the call that it is the outcome of; `at` is in ms.
+
+    The `outcome` of a call that is yet to run is CALLED or DRY_RUN.
 
     `fields` are the personal ones, each with the salt of its hash.
     """
@@ -88,49 +90,53 @@ def mac_of(key: bytes, hash_: bytes) -> bytes:
     return hmac.digest(key, hash_, "sha256")
 
 
-async def append(tx: Write, record: NewRecord, key: bytes) -> int:
-    """Append a record and give its number. Appending calls wait for one another up to their commits."""
-    number: int = await tx.value(
-        "UPDATE sequences SET value = value + 1 WHERE name = 'audit' RETURNING value"
+async def append(tx: Write, items: Sequence[tuple[NewRecord, bytes]]) -> list[int]:
+    """Append records, each sealed with the key beside it, and give their numbers.
+
+    Appending transactions wait for one another up to their commits.
+    """
+    last: int = await tx.value(
+        "UPDATE sequences SET value = value + :count WHERE name = 'audit' RETURNING value", count=len(items)
     )
-    before = await tx.value("SELECT hash FROM audit_records WHERE number = :number", number=number - 1)
-    commitments = orjson.dumps(
-        {field: commit_to(salt, field, value) for field, (salt, value) in record.fields.items()},
-        option=orjson.OPT_SORT_KEYS,
-    ).decode()
-    sealed = hash_of(
-        before or FIRST_HASH,
-        number,
-        record.call,
-        record.at,
-        record.operation,
-        record.facade,
-        record.outcome,
-        record.job_id,
-        commitments,
-    )
-    await tx.run(
+    first = last - len(items) + 1
+    before = await tx.value("SELECT hash FROM audit_records WHERE number = :number", number=first - 1)
+    rows = []
+    for number, (record, key) in enumerate(items, first):
+        rows.append(_sealed(record, number, before or FIRST_HASH, key))
+        before = rows[-1]["hash"]
+    await tx.many(
         "INSERT INTO audit_records (number, call, at, operation, facade, outcome, job_id, commitments, hash, mac)"
         " VALUES (:number, :call, :at, :operation, :facade, :outcome, :job_id, :commitments, :hash, :mac)",
-        number=number,
-        call=record.call,
-        at=record.at,
-        operation=record.operation,
-        facade=record.facade,
-        outcome=record.outcome,
-        job_id=record.job_id,
-        commitments=commitments,
-        hash=sealed,
-        mac=mac_of(key, sealed),
+        rows,
     )
     await tx.many(
         "INSERT INTO audit_fields (number, field, salt, value) VALUES (:number, :field, :salt, :value)",
         [
             {"number": number, "field": field, "salt": salt, "value": value}
+            for number, (record, _) in enumerate(items, first)
             for field, (salt, value) in record.fields.items()
         ],
     )
-    return number
+    return list(range(first, last + 1))
+
+
+def _sealed(record: NewRecord, number: int, before: bytes, key: bytes) -> dict[str, Any]:
+    commitments = orjson.dumps(
+        {field: commit_to(salt, field, value) for field, (salt, value) in record.fields.items()},
+        option=orjson.OPT_SORT_KEYS,
+    ).decode()
+    row = {
+        "number": number,
+        "call": record.call,
+        "at": record.at,
+        "operation": record.operation,
+        "facade": record.facade,
+        "outcome": record.outcome,
+        "job_id": record.job_id,
+        "commitments": commitments,
+    }
+    sealed = hash_of(before, **row)
+    return row | {"hash": sealed, "mac": mac_of(key, sealed)}
 
 
 async def count_given(tx: Read) -> int:
@@ -169,7 +175,7 @@ async def list_calls(
         " FROM audit_records c LEFT JOIN audit_records o ON o.call = c.number"
         " WHERE c.call IS NULL AND c.number < :before AND c.at >= :since AND c.at < :until"
         " AND (CAST(:operation AS TEXT) IS NULL OR c.operation = :operation)"
-        " AND (CAST(:outcome AS TEXT) IS NULL OR o.outcome = :outcome)"
+        " AND (CAST(:outcome AS TEXT) IS NULL OR COALESCE(o.outcome, c.outcome) = :outcome)"
         " AND (CAST(:actor AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM audit_fields f"
         " WHERE f.number = c.number AND f.field = 'actor' AND f.value = :actor))"
         " AND (CAST(:target AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM audit_fields f"
@@ -190,6 +196,8 @@ async def list_calls(
 
 def _call(row: Row, fields: Mapping[int, Mapping[str, tuple[str, str]]]) -> Call:
     number, at, operation, facade, mode, outcome_number, finished_at, outcome, job_id = row
+    if mode not in (CALLED, DRY_RUN):
+        outcome, finished_at = mode, at
     kept = {**fields.get(number, {}), **fields.get(outcome_number, {})}
     clear = {field: value for field, (_, value) in kept.items()}
     return Call(number, at, operation, facade, mode == DRY_RUN, outcome, finished_at, job_id, clear)

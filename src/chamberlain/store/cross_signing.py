@@ -115,3 +115,11 @@ async def user_signatures_by(tx: Read, signer: str) -> list[UserSignature]:
         signer=signer,
     )
     return [UserSignature(*row) for row in rows]
+
+
+async def delete_all(tx: Write, user_id: str) -> None:
+    """Delete a user's cross-signing keys and what the user signed with them."""
+    deleted = await tx.run("DELETE FROM cross_signing_keys WHERE user_id = :user_id", user_id=user_id)
+    await tx.run("DELETE FROM user_signatures WHERE signer = :user_id", user_id=user_id)
+    if deleted:
+        device_lists.mark(tx, user_id)

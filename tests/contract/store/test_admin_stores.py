@@ -62,7 +62,7 @@ def record(at: int, actor: str = "@root:x", target: str = "@alice:x", call: int 
 
 async def test_the_audit_log_is_one_chain(db: Database) -> None:
     """Records appended at once follow one another, each with the hash of the one before."""
-    numbers = await asyncio.gather(*(db.write(audit.append, record(n), b"key") for n in range(20)))
+    numbers = await asyncio.gather(*(db.write_batch(audit.append, (record(n), b"key")) for n in range(20)))
     records = await db.snapshot(audit.list_records, 0, 100)
 
     assert sorted(numbers) == [r.number for r in records] == list(range(1, 21))
@@ -78,9 +78,9 @@ async def test_the_audit_log_is_one_chain(db: Database) -> None:
 
 async def test_listing_calls_with_filters(db: Database) -> None:
     """A call is listed with its outcome, and found by actor, target, operation, outcome and time."""
-    first = await db.write(audit.append, record(10), b"key")
-    await db.write(audit.append, record(11, call=first), b"key")
-    second = await db.write(audit.append, record(20, actor="@mod:x", target="!room"), b"key")
+    first = await db.write_batch(audit.append, (record(10), b"key"))
+    await db.write_batch(audit.append, (record(11, call=first), b"key"))
+    second = await db.write_batch(audit.append, (record(20, actor="@mod:x", target="!room"), b"key"))
 
     calls = await db.snapshot(audit.list_calls, before=2**62, limit=10)
     assert [(call.number, call.outcome, call.finished_at) for call in calls] == [
@@ -104,7 +104,7 @@ async def test_listing_calls_with_filters(db: Database) -> None:
 
 async def test_shredding_a_user(db: Database) -> None:
     """A user's name goes from the rows about them, and the other names stay."""
-    call = await db.write(audit.append, record(10), b"key")
+    call = await db.write_batch(audit.append, (record(10), b"key"))
     assert await db.write(audit.shred, "@alice:x") == 1
     (kept,) = await db.snapshot(audit.list_records, call - 1, 1)
 

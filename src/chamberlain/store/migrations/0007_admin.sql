@@ -43,7 +43,8 @@ CREATE TABLE job_items (
 ) /* without rowid */;
 CREATE INDEX job_items_state ON job_items (job_id, state, place);
 
--- Two records for each call: the call itself before it runs, and its outcome, whose `call` is the number of the first.
+-- Two records for each call that changes anything: the call before it runs, and its outcome, whose `call` is the number
+-- of the first. One for a call that only reads.
 -- hash: of the record before, and of everything in this one but the clear text of its personal fields, for which
 -- `commitments` has salted hashes. mac: of the hash, made with a key that is not in the database.
 INSERT INTO sequences (name, value) VALUES ('audit', 0);

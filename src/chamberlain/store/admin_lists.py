@@ -1,0 +1,254 @@
+"""Lists for administrators: users and rooms with filters, orders and totals."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, LiteralString
+
+import msgspec
+import orjson
+
+from chamberlain.store.tx import Read, Row
+
+Direction = Literal["f", "b"]
+
+USER_ORDERS: Final[dict[str, LiteralString]] = {
+    "name": "u.user_id",
+    "is_guest": "u.guest",
+    "admin": "u.admin",
+    "user_type": "COALESCE(u.user_type, '')",
+    "deactivated": "(u.deactivated_at IS NOT NULL)",
+    "locked": "(u.locked_at IS NOT NULL)",
+    "shadow_banned": "(u.shadow_banned_at IS NOT NULL)",
+    "displayname": "d.value",
+    "avatar_url": "a.value",
+    "creation_ts": "u.created_at",
+    "last_seen_ts": "last_seen",
+}
+"""What users can be sorted by."""
+
+ROOM_ORDERS: Final[dict[str, tuple[LiteralString, bool]]] = {
+    "name": ("lower(COALESCE(s.name, ''))", False),
+    "alphabetical": ("lower(COALESCE(s.name, ''))", False),
+    "canonical_alias": ("COALESCE(s.canonical_alias, '')", False),
+    "joined_members": ("s.joined", True),
+    "size": ("s.joined", True),
+    "joined_local_members": ("s.local_joined", True),
+    "version": ("r.version", True),
+    "creator": ("r.creator", False),
+    "encryption": ("COALESCE(s.encryption, '')", False),
+    "federatable": ("s.federatable", True),
+    "public": ("(p.room_id IS NOT NULL)", True),
+    "join_rules": ("COALESCE(s.join_rule, '')", False),
+    "guest_access": ("COALESCE(s.guest_access, '')", False),
+    "history_visibility": ("COALESCE(s.history_visibility, '')", False),
+    "state_events": ("s.state_events", True),
+}
+"""What rooms can be sorted by, and whether the largest come first."""
+
+
+class UserRow(msgspec.Struct, frozen=True):
+    """A user as lists show them; times in ms."""
+
+    user_id: str
+    is_guest: bool
+    is_admin: bool
+    user_type: str | None
+    deactivated: bool
+    erased: bool
+    shadow_banned: bool
+    locked: bool
+    suspended: bool
+    created_at: int
+    display_name: str | None
+    avatar_url: str | None
+    last_seen: int | None
+
+
+class UserFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which users to list; None: either way. `text` is looked for in the localpart and the display name."""
+
+    user_id: str | None = None
+    text: str | None = None
+    guests: bool | None = None
+    admins: bool | None = None
+    deactivated: bool | None = None
+    locked: bool | None = None
+    without_types: tuple[str, ...] = ()
+    """Kinds of account to leave out; the empty one stands for accounts of no kind."""
+
+
+class RoomRow(msgspec.Struct, frozen=True):
+    """A room as lists show it."""
+
+    room_id: str
+    version: str
+    creator: str
+    name: str | None
+    topic: str | None
+    avatar_url: str | None
+    canonical_alias: str | None
+    join_rule: str | None
+    history_visibility: str | None
+    guest_access: str | None
+    encryption: str | None
+    room_type: str | None
+    tombstone: str | None
+    federatable: bool
+    joined: int
+    local_joined: int
+    state_events: int
+    public: bool
+
+
+class RoomFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rooms to list; None: either way. `text` is looked for in name and alias, and as it is in the id."""
+
+    text: str | None = None
+    public: bool | None = None
+    empty: bool | None = None
+
+
+_USER_COLUMNS: Final = (
+    "SELECT u.user_id, u.guest, u.admin, u.user_type, u.deactivated_at, u.erased_at, u.shadow_banned_at, u.locked_at,"
+    " u.suspended_at, u.created_at, d.value, a.value,"
+    " (SELECT max(c.last_seen) FROM connections c WHERE c.user_id = u.user_id) AS last_seen"
+    " FROM users u LEFT JOIN profiles d ON d.user_id = u.user_id AND d.field = 'displayname'"
+    " LEFT JOIN profiles a ON a.user_id = u.user_id AND a.field = 'avatar_url'"
+)
+_USER_WHERE: Final = (
+    " WHERE (CAST(:user_id AS TEXT) IS NULL OR lower(u.user_id) LIKE :user_id ESCAPE '!')"
+    " AND (CAST(:text AS TEXT) IS NULL OR lower(u.user_id) LIKE :text ESCAPE '!' OR u.user_id = ANY(:named))"
+    " AND (CAST(:guests AS BOOLEAN) IS NULL OR u.guest = :guests)"
+    " AND (CAST(:admins AS BOOLEAN) IS NULL OR u.admin = :admins)"
+    " AND (CAST(:deactivated AS BOOLEAN) IS NULL OR (u.deactivated_at IS NOT NULL) = :deactivated)"
+    " AND (CAST(:locked AS BOOLEAN) IS NULL OR (u.locked_at IS NOT NULL) = :locked)"
+    " AND COALESCE(u.user_type, '') <> ALL(:without_types)"
+)
+
+
+async def list_users(
+    tx: Read, wanted: UserFilter, order: str, direction: Direction, start: int, limit: int
+) -> tuple[list[UserRow], int]:
+    """Give a page of users, and how many there are on all pages."""
+    params: dict[str, Any] = {
+        "user_id": _like("%", wanted.user_id, "%") if wanted.user_id else None,
+        "text": _like("@%", wanted.text, "%:%") if wanted.text else None,
+        "named": await _named(tx, wanted.text) if wanted.text else [],
+        "guests": wanted.guests,
+        "admins": wanted.admins,
+        "deactivated": wanted.deactivated,
+        "locked": wanted.locked,
+        "without_types": list(wanted.without_types),
+    }
+    way: LiteralString = " DESC NULLS LAST" if direction == "b" else " NULLS FIRST"
+    sql = _USER_COLUMNS + _USER_WHERE + " ORDER BY " + USER_ORDERS[order] + way
+    rows = await tx.all(sql + ", u.user_id LIMIT :limit OFFSET :start", limit=limit, start=start, **params)
+    total: int = await tx.value("SELECT count(*) FROM users u" + _USER_WHERE, **params)
+    return [_user(row) for row in rows], total
+
+
+async def find_user(tx: Read, user_id: str) -> UserRow | None:
+    """Give one user as lists show them, or None."""
+    row = await tx.one(_USER_COLUMNS + " WHERE u.user_id = :user_id", user_id=user_id)
+    return None if row is None else _user(row)
+
+
+async def _named(tx: Read, text: str) -> list[str]:
+    """The users whose display name has the text in it, in any case. Names are JSON, so it is not SQL that looks."""
+    wanted = text.casefold()
+    rows = await tx.all("SELECT user_id, value FROM profiles WHERE field = 'displayname'")
+    return [user_id for user_id, value in rows if wanted in str(orjson.loads(value)).casefold()]
+
+
+def _user(row: Row) -> UserRow:
+    deactivated, erased, shadow_banned, locked, suspended = (at is not None for at in row[4:9])
+    return UserRow(
+        user_id=row[0],
+        is_guest=bool(row[1]),
+        is_admin=bool(row[2]),
+        user_type=row[3],
+        deactivated=deactivated,
+        erased=erased,
+        shadow_banned=shadow_banned,
+        locked=locked,
+        suspended=suspended,
+        created_at=row[9],
+        display_name=_text(row[10]),
+        avatar_url=_text(row[11]),
+        last_seen=row[12],
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else str(orjson.loads(value))
+
+
+_ROOM_COLUMNS: Final = (
+    "SELECT r.room_id, r.version, r.creator, s.name, s.topic, s.avatar_url, s.canonical_alias, s.join_rule,"
+    " s.history_visibility, s.guest_access, s.encryption, s.room_type, s.tombstone, s.federatable, s.joined,"
+    " s.local_joined, s.state_events, (p.room_id IS NOT NULL)"
+)
+_ROOM_TABLES: Final = (
+    " FROM rooms r JOIN room_summaries s ON s.room_id = r.room_id"
+    " LEFT JOIN published_rooms p ON p.room_id = r.room_id"
+)
+_ROOM_WHERE: Final = (
+    " WHERE (CAST(:text AS TEXT) IS NULL OR lower(s.name) LIKE :text ESCAPE '!'"
+    " OR lower(s.canonical_alias) LIKE :alias ESCAPE '!' OR r.room_id = :room_id)"
+    " AND (CAST(:public AS BOOLEAN) IS NULL OR (p.room_id IS NOT NULL) = :public)"
+    " AND (CAST(:empty AS BOOLEAN) IS NULL OR (s.joined = 0) = :empty)"
+)
+
+
+async def list_rooms(
+    tx: Read, wanted: RoomFilter, order: str, direction: Direction, start: int, limit: int
+) -> tuple[list[RoomRow], int]:
+    """Give a page of rooms, and how many there are on all pages."""
+    params: dict[str, Any] = {
+        "text": _like("%", wanted.text, "%") if wanted.text else None,
+        "alias": _like("#%", wanted.text, "%:%") if wanted.text else None,
+        "room_id": wanted.text,
+        "public": wanted.public,
+        "empty": wanted.empty,
+    }
+    column, largest_first = ROOM_ORDERS[order]
+    way: LiteralString = " DESC" if largest_first == (direction == "f") else ""
+    sql = _ROOM_COLUMNS + _ROOM_TABLES + _ROOM_WHERE + " ORDER BY " + column + way
+    rows = await tx.all(sql + ", r.room_id LIMIT :limit OFFSET :start", limit=limit, start=start, **params)
+    total: int = await tx.value("SELECT count(*)" + _ROOM_TABLES + _ROOM_WHERE, **params)
+    return [_room(row) for row in rows], total
+
+
+async def find_room(tx: Read, room_id: str) -> RoomRow | None:
+    """Give one room as lists show it, or None."""
+    row = await tx.one(_ROOM_COLUMNS + _ROOM_TABLES + " WHERE r.room_id = :room_id", room_id=room_id)
+    return None if row is None else _room(row)
+
+
+async def count_local_devices(tx: Read, room_id: str) -> int:
+    """Give how many devices the local members of a room have."""
+    count: int = await tx.value(
+        "SELECT count(*) FROM devices WHERE user_id IN (SELECT user_id FROM memberships"
+        " WHERE room_id = :room_id AND local AND membership = 'join')",
+        room_id=room_id,
+    )
+    return count
+
+
+async def is_forgotten(tx: Read, room_id: str) -> bool:
+    """Whether every local user who was ever in the room has forgotten it."""
+    rows: Sequence[Row] = await tx.all(
+        "SELECT forgotten FROM memberships WHERE room_id = :room_id AND local", room_id=room_id
+    )
+    return bool(rows) and all(bool(row[0]) for row in rows)
+
+
+def _room(row: Row) -> RoomRow:
+    values: list[Any] = [*row]
+    values[13], values[17] = bool(row[13]), bool(row[17])
+    return RoomRow(*values)
+
+
+def _like(before: str, text: str, after: str) -> str:
+    """A LIKE pattern (with `!` to escape) for the text in any case."""
+    escaped = text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return before + escaped + after
