@@ -14,6 +14,7 @@ from chamberlain.rooms.ports import Profiles, Rulesets
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
 from chamberlain.rooms.typing import Typing
+from chamberlain.rooms.upgrade import Upgrade
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
@@ -35,6 +36,7 @@ class Rooms:
         "receipts",
         "submit",
         "typing",
+        "upgrade",
     )
 
     def __init__(
@@ -50,6 +52,7 @@ class Rooms:
         typing: Typing,
         receipts: Receipts,
         directory: Directory,
+        upgrade: Upgrade,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -62,6 +65,7 @@ class Rooms:
         self.typing = typing
         self.receipts = receipts
         self.directory = directory
+        self.upgrade = upgrade
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -108,4 +112,5 @@ def build_rooms(
         typing=typing,
         receipts=Receipts(db, clock, heads),
         directory=Directory(db, clock, heads, submit, aliases),
+        upgrade=Upgrade(db, clock, rng, heads, submit, profiles),
     )

@@ -123,3 +123,15 @@ def _named(types: Collection[str | None]) -> list[str]:
 def _containing(term: str) -> str:
     """The LIKE pattern of what contains the term as it is."""
     return "%" + term.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
+
+
+async def move(tx: Write, old_room: str, new_room: str, now: int) -> None:
+    """Have the aliases of a room, and its place in the directory, belong to another room."""
+    moved = await tx.run(
+        "UPDATE room_aliases SET room_id = :new WHERE room_id = :old", old=old_room, new=new_room
+    )
+    if moved:
+        tx.place(kinds.ROOM, old_room, "alias")
+        tx.place(kinds.ROOM, new_room, "alias")
+    if await set_published(tx, old_room, False, now):
+        await set_published(tx, new_room, True, now)
