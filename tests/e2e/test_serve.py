@@ -176,3 +176,23 @@ def _wait_for_workers(server: Process, count: int) -> set[int]:
             return pids
         time.sleep(0.05)
     raise AssertionError(server.log())
+
+
+def test_workers_that_cannot_start_end_with_a_reason(tmp_path: Path) -> None:
+    """With a database that does not answer, `--workers 2` ends, says why once, and leaves no process."""
+    refused = run(
+        tmp_path,
+        "serve",
+        "--name",
+        "localhost",
+        "--port",
+        "0",
+        "--workers",
+        "2",
+        "--database",
+        "postgresql://nobody@127.0.0.1:1/none",
+    )
+
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert refused.stderr.count("Error:") == 1

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,11 @@ def serve(config: Config) -> None:
         }
         admin = _bind_here(stack, config.admin_socket, 0o600)
         if config.cluster.workers > 1:
-            workers.run(config.cluster.workers, lambda number: _work(config, unix, admin, number))
+            workers.run(
+                config.cluster.workers, lambda number, ready: _work(config, unix, admin, number, ready)
+            )
         else:
-            _work(config, unix, admin, 1)
+            _work(config, unix, admin, 1, lambda: None)
 
 
 def _bind_here(stack: ExitStack, path: Path, mode: int) -> socket.socket:
@@ -70,7 +73,13 @@ def _bind_here(stack: ExitStack, path: Path, mode: int) -> socket.socket:
     return stack.enter_context(bound)
 
 
-def _work(config: Config, unix: dict[int, socket.socket], admin: socket.socket, number: int) -> None:
+def _work(
+    config: Config,
+    unix: dict[int, socket.socket],
+    admin: socket.socket,
+    number: int,
+    ready: Callable[[], None],
+) -> None:
     """Be one worker: bind, build the app, serve, and return when stopped."""
     import uvloop
 
@@ -85,7 +94,7 @@ def _work(config: Config, unix: dict[int, socket.socket], admin: socket.socket, 
         figures = None
         if config.metrics.port is not None:
             figures = stack.enter_context(bind_tcp(config.metrics.address, config.metrics.port + number - 1))
-        uvloop.run(_Worker(config, number).run(bound, admin, figures))
+        uvloop.run(_Worker(config, number, ready).run(bound, admin, figures))
 
 
 def _make_tls(listener: Listener) -> ssl.SSLContext | None:
@@ -103,8 +112,9 @@ def _make_tls(listener: Listener) -> ssl.SSLContext | None:
 class _Worker:
     """One process from its start to its clean end."""
 
-    def __init__(self, config: Config, number: int) -> None:
+    def __init__(self, config: Config, number: int, ready: Callable[[], None]) -> None:
         self._config = config
+        self._ready = ready
         self._number = number
         self._log = log.get_logger("serve")
         self._stop = asyncio.Event()
@@ -163,6 +173,7 @@ class _Worker:
         if self._number == 1:
             click.echo(_greeting(self._config, places, first_admin))
         notify.ready()
+        self._ready()
 
 
 def _describe(listener: Listener, bound: socket.socket) -> str:

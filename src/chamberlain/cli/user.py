@@ -150,5 +150,5 @@ def deactivate(config: Config, who: str, erase: bool, yes: bool) -> None:
     if not yes:
         click.confirm(f"Deactivate {user_id} for good?", abort=True)
     with open_local(config) as api:
-        api.call("POST", _path(user_id, "deactivate"), {"erase": erase})
+        api.call("POST", _path(user_id, "deactivate"), {"erase": erase, "wait": True})
     click.echo(f"{user_id} is deactivated.")

@@ -13,11 +13,14 @@ from chamberlain.runtime.log import get_logger
 RESTART_SECONDS = 1.0
 """A worker that lived shorter than this is a failure of the set-up, not an accident."""
 
+Work = Callable[[int, Callable[[], None]], None]
+"""What a worker does: its number, and what to call when it serves."""
+
 _log = get_logger("workers")
 
 
 class _Family:
-    def __init__(self, count: int, work: Callable[[int], None]) -> None:
+    def __init__(self, count: int, work: Work) -> None:
         self._count = count
         self._work = work
         self._clock = Clock()
@@ -28,8 +31,12 @@ class _Family:
         """Return the exit status when all workers have ended."""
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self._pass_on)
-        for number in range(1, self._count + 1):
-            self._fork(number)
+        if not self._fork_first():
+            os.wait()
+            return 0 if self._stopping else 1
+        for number in range(2, self._count + 1):
+            if not self._stopping:
+                self._fork(number)
         status = 0
         while self._children:
             pid, result = os.wait()
@@ -44,7 +51,16 @@ class _Family:
                 self._fork(number)
         return status
 
-    def _fork(self, number: int) -> None:
+    def _fork_first(self) -> bool:
+        """Start worker 1, which brings the database up to date for all; False when it ended before serving."""
+        reading, writing = os.pipe()
+        self._fork(1, lambda: os.close(writing) if os.write(writing, b"1") else None)
+        os.close(writing)
+        serves = os.read(reading, 1) == b"1"
+        os.close(reading)
+        return serves
+
+    def _fork(self, number: int, ready: Callable[[], None] = lambda: None) -> None:
         pid = os.fork()
         if pid:
             self._children[pid] = (number, self._clock.monotonic())
@@ -53,7 +69,7 @@ class _Family:
         try:
             for name in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(name, signal.SIG_DFL)
-            self._work(number)
+            self._work(number, ready)
             status = 0
         except click.ClickException as problem:
             problem.show()
@@ -71,8 +87,8 @@ class _Family:
                 continue
 
 
-def run(count: int, work: Callable[[int], None]) -> None:
-    """Run `work(1)` to `work(count)`, each in a process of its own, until told to stop.
+def run(count: int, work: Work) -> None:
+    """Run the work of `count` workers, each in a process of its own, until told to stop.
 
     A worker that dies is started again; one that dies at once ends them all with exit status 1.
     """
