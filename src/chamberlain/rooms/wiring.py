@@ -11,6 +11,7 @@ from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import Profiles, Rulesets
+from chamberlain.rooms.profile_fanout import ProfileFanout
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
 from chamberlain.rooms.typing import Typing
@@ -32,6 +33,7 @@ class Rooms:
         "heads",
         "membership",
         "messages",
+        "profile_fanout",
         "reading",
         "receipts",
         "submit",
@@ -53,6 +55,7 @@ class Rooms:
         receipts: Receipts,
         directory: Directory,
         upgrade: Upgrade,
+        profile_fanout: ProfileFanout,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -66,13 +69,16 @@ class Rooms:
         self.receipts = receipts
         self.directory = directory
         self.upgrade = upgrade
+        self.profile_fanout = profile_fanout
 
     async def start(self) -> None:
         """Begin the background work."""
+        self.profile_fanout.start()
 
     async def close(self) -> None:
         """Let the queues run empty and end the background work."""
         self.typing.close()
+        await self.profile_fanout.close()
         await self._tasks.settle()
         await self._tasks.close()
 
@@ -113,4 +119,5 @@ def build_rooms(
         receipts=Receipts(db, clock, heads),
         directory=Directory(db, clock, heads, submit, aliases),
         upgrade=Upgrade(db, clock, rng, heads, submit, profiles),
+        profile_fanout=ProfileFanout(db, clock, heads, submit, profiles),
     )

@@ -59,13 +59,23 @@ class Txn(msgspec.Struct, frozen=True):
     txn_id: str
 
 
-class _Waiting:
-    __slots__ = ("draft", "future", "result", "txn")
+class StateMoved(MatrixError):
+    """The state event that was to be replaced is not the current one any more."""
 
-    def __init__(self, draft: Draft, txn: Txn | None, future: asyncio.Future[EventID]) -> None:
+    def __init__(self) -> None:
+        super().__init__(ErrCode.UNKNOWN, "The room's state has changed meanwhile", status=409)
+
+
+class _Waiting:
+    __slots__ = ("draft", "future", "instead_of", "result", "txn")
+
+    def __init__(
+        self, draft: Draft, txn: Txn | None, future: asyncio.Future[EventID], instead_of: str | None = None
+    ) -> None:
         self.draft = draft
         self.txn = txn
         self.future = future
+        self.instead_of = instead_of
         self.result: EventID | MatrixError | None = None
 
     def deliver(self) -> None:
@@ -117,10 +127,12 @@ class Submit:
         redacts: str | None = None,
         txn: Txn | None = None,
         ts: int | None = None,
+        instead_of: str | None = None,
     ) -> EventID:
         """Have the event in the room; give its id. The same `txn` gives the same id, also after a restart.
 
         Raises:
+            StateMoved: the event's state key does not hold the event `instead_of` any more.
             Forbidden: the sender is not in the room, or has not the power.
             NotFound: a redaction of an event that the room does not have.
             BadJson, MatrixError (TOO_LARGE): the content is none that an event may have.
@@ -135,7 +147,7 @@ class Submit:
             origin_server_ts=self._clock.now() if ts is None else ts,
         )
         if txn is None:
-            return await asyncio.shield(self._enqueue(draft, None))
+            return await asyncio.shield(self._enqueue(draft, None, instead_of))
         known = self._txns.get(txn)
         if known is None:
             earlier = await self._db.read(find_by_txn, txn.user_id, txn.device, txn.path, txn.txn_id)
@@ -214,11 +226,13 @@ class Submit:
         self._heads.keep(head)
         return RoomID(head.room_id)
 
-    def _enqueue(self, draft: Draft, txn: Txn | None) -> asyncio.Future[EventID]:
+    def _enqueue(
+        self, draft: Draft, txn: Txn | None, instead_of: str | None = None
+    ) -> asyncio.Future[EventID]:
         future: asyncio.Future[EventID] = asyncio.get_running_loop().create_future()
         # Whoever asked may have gone: an error that nobody fetches is no news.
         future.add_done_callback(_fetched)
-        waiting = _Waiting(draft, txn, future)
+        waiting = _Waiting(draft, txn, future, instead_of)
         queue = self._queues.get(draft.room_id)
         if queue is not None:
             queue.append(waiting)
@@ -263,7 +277,7 @@ class Submit:
         nids = await self._nids.take(len(unit))
         for waiting, nid in zip(unit, nids, strict=True):
             try:
-                event = await self._extend(chain, waiting.draft, nid, waiting.txn)
+                event = await self._extend(chain, waiting.draft, nid, waiting.txn, waiting.instead_of)
                 waiting.result = event.event_id
             except MatrixError as error:
                 waiting.result = error
@@ -276,12 +290,16 @@ class Submit:
         chain.adopt(point)
         return True
 
-    async def _extend(self, chain: Chain, draft: Draft, nid: int, txn: Txn | None) -> Event:
+    async def _extend(
+        self, chain: Chain, draft: Draft, nid: int, txn: Txn | None, instead_of: str | None = None
+    ) -> Event:
         event, auth = await self._drafting.make(chain, draft)
         if draft.redacts is not None:
             await redact_target(self._db, chain, event)
         stored = Stored(event, nid, 1 + max((entry.height for entry in auth), default=0))
         previous = chain.state((draft.type, draft.state_key)) if draft.state_key is not None else None
+        if instead_of is not None and (previous is None or previous.event.event_id != instead_of):
+            raise StateMoved
         notified = await self._notifications.of(event, chain)
         now = self._clock.now()
         follow_from(

@@ -29,3 +29,4 @@ CREATE INDEX receipts_user ON receipts (user_id, position);
 
 -- How far the followers of the change stream have come that work once in the whole cluster.
 CREATE TABLE followers (name TEXT PRIMARY KEY, position BIGINT NOT NULL);
+CREATE INDEX changes_profile ON changes (position) WHERE kind = 'profile';

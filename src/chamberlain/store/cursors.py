@@ -1,0 +1,31 @@
+"""How far followers of the change stream have come."""
+
+from chamberlain.store.tx import Read, Write
+
+
+async def get(tx: Read, name: str) -> int:
+    """Give the position up to which a follower has worked; 0 for one that has never run."""
+    position: int | None = await tx.value("SELECT position FROM followers WHERE name = :name", name=name)
+    return position or 0
+
+
+async def advance(tx: Write, name: str, position: int) -> None:
+    """Move a follower's cursor; it never goes back."""
+    await tx.run(
+        "INSERT INTO followers (name, position) VALUES (:name, :position)"
+        " ON CONFLICT (name) DO UPDATE SET position = excluded.position"
+        " WHERE followers.position < excluded.position",
+        name=name,
+        position=position,
+    )
+
+
+async def list_profile_changes(tx: Read, after: int, limit: int) -> list[tuple[int, str]]:
+    """Give (position, user id) of the profile changes after a position, in order."""
+    rows = await tx.all(
+        "SELECT position, entity FROM changes WHERE kind = 'profile' AND position > :after"
+        " ORDER BY position LIMIT :limit",
+        after=after,
+        limit=limit,
+    )
+    return [(row[0], row[1]) for row in rows]
