@@ -35,11 +35,9 @@ def escape(value: Any) -> Any:
     return value
 
 
-def unescape(value: Any) -> Any:
-    """Give a value of a row as it was before `escape`."""
-    if type(value) is str and _ESCAPE in value:
-        return value.replace(_NUL, "\x00").replace(_ESCAPED, _ESCAPE)
-    return value
+def unescape(value: str) -> str:
+    """Give a text as it was before `escape`."""
+    return value.replace(_NUL, "\x00").replace(_ESCAPED, _ESCAPE)
 
 
 class PostgresTx:
@@ -57,7 +55,10 @@ class PostgresTx:
         records = await self._connection.fetch(
             compiled.text, *[escape(params[name]) for name in compiled.names]
         )
-        return [tuple([unescape(value) for value in record]) for record in records]
+        return [
+            tuple([value if type(value) is not str or _ESCAPE not in value else unescape(value) for value in record])
+            for record in records
+        ]
 
     async def one(self, sql: LiteralString, /, **params: Any) -> Row | None:
         """Give the first row, or None."""

@@ -24,7 +24,8 @@ T = TypeVar("T")
 
 BUSY_MS = 10_000
 READERS = 2
-CACHE_KIB = 16_384
+WRITER_CACHE_KIB = 16_384
+READER_CACHE_KIB = 6_144
 
 
 class SqliteTx:
@@ -61,7 +62,9 @@ class SqliteTx:
     async def many(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /) -> None:
         """Run one statement for many rows."""
         compiled = for_sqlite(sql)
-        self._connection.executemany(compiled.text, (bind_sqlite(compiled, dict(row)) for row in rows))
+        if compiled.lists:
+            rows = [bind_sqlite(compiled, dict(row)) for row in rows]
+        self._connection.executemany(compiled.text, rows)
 
     async def script(self, sql: LiteralString, /) -> None:
         """Run a statement that gives nothing."""
@@ -91,7 +94,8 @@ def connect(path: Path, synchronous: str, *, read_only: bool = False) -> apsw.Co
     connection.set_busy_timeout(BUSY_MS)
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute(f"PRAGMA synchronous = {synchronous}").fetchall()
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}").fetchall()
+    cache = READER_CACHE_KIB if read_only else WRITER_CACHE_KIB
+    connection.execute(f"PRAGMA cache_size = -{cache}").fetchall()
     connection.execute("PRAGMA temp_store = MEMORY").fetchall()
     connection.execute("PRAGMA foreign_keys = ON").fetchall()
     if read_only:
