@@ -167,12 +167,11 @@ async def rotate(tx: Write, used: bytes, access: NewToken, refresh: NewToken) ->
 
 async def confirm(tx: Write, hash: bytes, token: AccessToken) -> bool:
     """Note that a token that came from a refresh is in use: what it replaces dies. False where it is gone."""
-    assert token.replaces is not None
     await _lock_device(tx, token)
-    there = await tx.value("SELECT user_id FROM access_tokens WHERE hash = :hash", hash=hash)
-    if there is not None:
-        await _settle(tx, token.user_id, token.device_id, token.replaces)
-    return there is not None
+    found = await tx.one("SELECT replaces FROM access_tokens WHERE hash = :hash", hash=hash)
+    if found is not None and found[0] is not None:
+        await _settle(tx, token.user_id, token.device_id, found[0])
+    return found is not None
 
 
 async def _lock_device(tx: Write, token: NewToken | AccessToken) -> None:

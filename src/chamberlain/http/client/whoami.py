@@ -8,7 +8,7 @@ class Whoami(Response):
 
     user_id: str
     device_id: str | None = None
-    is_guest: bool | None = None
+    is_guest: bool = False
 
 
 @endpoint("GET", "/_matrix/client/v3/account/whoami", auth=Auth.GUEST_OK)
