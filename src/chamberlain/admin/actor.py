@@ -3,7 +3,7 @@
 import msgspec
 
 from chamberlain.accounts.requester import Requester
-from chamberlain.matrix.ids import DeviceID, UserID
+from chamberlain.matrix.ids import DeviceID, UserID, localpart_of
 
 LOCAL_SOCKET = "local socket"
 """The name of whoever speaks to `admin.sock`: the owner of the data folder."""
@@ -25,8 +25,12 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
         return self.is_admin and (self.scopes is None or scope in self.scopes)
 
 
-def actor_of(requester: Requester, address: str, user_agent: str) -> Actor:
-    """The actor behind an access token."""
+def actor_of(requester: Requester | None, address: str, user_agent: str) -> Actor:
+    """The actor behind a request: nobody where it had no token, the owner where it came by the local socket."""
+    if requester is None:
+        return Actor(name="", address=address, user_agent=user_agent)
+    if not localpart_of(requester.user_id):
+        return Actor(name=LOCAL_SOCKET, is_admin=True)
     return Actor(
         name=requester.user_id,
         user_id=requester.user_id,
@@ -36,11 +40,6 @@ def actor_of(requester: Requester, address: str, user_agent: str) -> Actor:
         address=address,
         user_agent=user_agent,
     )
-
-
-def local_actor() -> Actor:
-    """The owner of the data folder, who needs no account."""
-    return Actor(name=LOCAL_SOCKET, is_admin=True)
 
 
 def bearer_of_secret(address: str, user_agent: str) -> Actor:

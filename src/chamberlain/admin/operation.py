@@ -12,7 +12,7 @@ command line read the record that the decorator leaves.
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from enum import StrEnum
-from typing import Any, Final, Generic, TypeVar, get_type_hints
+from typing import Any, Final, Generic, Protocol, TypeVar, get_type_hints
 
 import msgspec
 
@@ -151,24 +151,32 @@ OPERATIONS: Final[dict[str, Operation[Any, Any]]] = {}
 """Every operation whose module was imported, by its name."""
 
 
+class Declare(Protocol):
+    """Makes an operation of a function."""
+
+    def __call__(self, run: Run[R, A], /) -> Operation[R, A]:
+        """Give the record that takes the function's place."""
+        ...
+
+
 def operation(
     name: str,
     scope: Scope,
     *,
-    plan: PlanOf[R] | None = None,
+    plan: PlanOf[Any] | None = None,
     private: bool = False,
     target: str | None = None,
     open_to_target: bool = False,
     route: Route | None = None,
     errors: tuple[ErrCode, ...] = (),
-) -> Callable[[Run[R, A]], Operation[R, A]]:
+) -> Declare:
     """Declare the decorated function as an operation; with a `plan` it is one that changes something.
 
     `private` says that it reads what the audit log must have. `target` names the field of the request that the log is
     searched by; `open_to_target` lets that user call it for themselves. Raises TypeError for a name given twice.
     """
 
-    def declare(run: Run[R, A]) -> Operation[R, A]:
+    def declare(run: Run[R, A], /) -> Operation[R, A]:
         if name in OPERATIONS:
             raise TypeError(f"two operations are named {name}")
         record = Operation(

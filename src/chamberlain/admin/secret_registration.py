@@ -7,6 +7,7 @@ import msgspec
 
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import LimitExceeded, MatrixError
+from chamberlain.matrix.types import JsonObject
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.store import nonces
@@ -58,10 +59,20 @@ class SecretRegistration:
             raise LimitExceeded(NONCE_MS)
         return nonce
 
-    async def use_nonce(self, nonce: str) -> None:
-        """The nonce is used up; raises M_UNKNOWN (400) where it is unknown, used or expired."""
+    async def use_nonce(self, body: JsonObject) -> str:
+        """The nonce of an attempt, which is used up.
+
+        Raises:
+            MatrixError: M_UNKNOWN (400) without a secret, or where the nonce is unknown, used or expired; M_BAD_JSON
+                where there is none.
+        """
+        self.check_enabled()
+        nonce = body.get("nonce")
+        if not isinstance(nonce, str) or not nonce:
+            raise refusal("nonce must be specified", ErrCode.BAD_JSON)
         if not await self._db.write(nonces.use, nonce, self._clock.now()):
             raise refusal("Unrecognised nonce")
+        return nonce
 
     def check_mac(self, proof: Proof) -> None:
         """Return when the MAC is right, after the same time for each wrong one; raises M_UNKNOWN (403)."""

@@ -118,7 +118,7 @@ async def plan_reset_password(ctx: OperationContext, request: ResetPassword) -> 
     Scope.USERS_WRITE,
     plan=plan_reset_password,
     target="user_id",
-    route=Route("POST", "/users/{user_id}/reset_password"),
+    route=Route("POST", "/users/{user_id}/password"),
     errors=(ErrCode.NOT_FOUND,),
 )
 async def reset_password(ctx: OperationContext, request: ResetPassword) -> Done:
