@@ -13,6 +13,7 @@ from chamberlain.store.events import StoredEvent, list_stored
 from chamberlain.store.tx import Read
 
 _NOTHING: Final[Mapping[str, str]] = {}
+_UNRELATED: Final[Mapping[str, bytes]] = {}
 
 
 class Viewer(msgspec.Struct, frozen=True):
@@ -28,12 +29,16 @@ async def client_events(
     viewer: Viewer,
     now: int,
     memberships: Mapping[str, str] = _NOTHING,
+    bundles: Mapping[str, bytes] = _UNRELATED,
 ) -> list[bytes]:
     """Give the JSON of each event as this viewer gets it at `now` (ms).
 
     `memberships`: the viewer's membership at the event, by event id, as far as it is known (`visible_events`).
+    `bundles`: what relates to them, by event id (`bundled`).
     """
     extras = await load_extras(tx, events)
+    for event_id, bundle in bundles.items():
+        extras[event_id] = extras.get(event_id, b"") + bundle
     return [
         client_event(event, viewer, now, memberships.get(event.event_id), extras.get(event.event_id, b""))
         for event in events

@@ -8,6 +8,7 @@ import orjson
 
 from chamberlain.matrix.ids import UserID
 from chamberlain.matrix.redaction import redact_content
+from chamberlain.matrix.types import StateKey
 from chamberlain.matrix.versions import get_room_version
 from chamberlain.matrix.visibility import (
     HISTORY_VISIBILITY,
@@ -25,7 +26,7 @@ from chamberlain.store.points import Along, LastJoin, along, erased_of, last_joi
 from chamberlain.store.rooms import find_version
 from chamberlain.store.tx import Read
 
-_VISIBILITY_KEY: Final = (HISTORY_VISIBILITY, "")
+VISIBILITY_KEY: Final = (HISTORY_VISIBILITY, "")
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
@@ -50,15 +51,18 @@ async def visible_events(tx: Read, events: Sequence[StoredEvent], user_id: str) 
         return []
     rooms = {event.room_id for event, _ in placed}
     own = (MEMBER, user_id)
-    state = await along(tx, {point for _, point in placed}, (own, _VISIBILITY_KEY))
+    state = await along(tx, {point for _, point in placed}, (own, VISIBILITY_KEY))
     joins = await last_joins(tx, user_id, rooms)
     erased = await erased_of(tx, {event.sender for event, _ in placed})
     viewers = {room_id: _viewer(user_id, joins.get(room_id), erased) for room_id in rooms}
+    points = {where: point_at(state, where, own) for where in {where for _, where in placed}}
     seen: list[Seen] = []
     hidden: list[StoredEvent] = []
     for event, where in placed:
-        before = _point(state, where, own)
-        sight = sight_of(event, 0 if event.position is None else event.position, before, viewers[event.room_id])
+        before = points[where]
+        sight = sight_of(
+            event, 0 if event.position is None else event.position, before, viewers[event.room_id]
+        )
         if sight is Sight.HIDDEN:
             continue
         if sight is Sight.REDACTED:
@@ -75,8 +79,9 @@ def _viewer(user_id: str, join: LastJoin | None, erased: Collection[str]) -> Vie
     return Viewer(UserID(user_id), last_join, frozenset(erased))
 
 
-def _point(state: Along, where: tuple[int, int], own: tuple[str, str]) -> Point:
-    visibility = state.at(where, _VISIBILITY_KEY)
+def point_at(state: Along, where: tuple[int, int], own: StateKey) -> Point:
+    """What decides over visibility at a point; `own` names the viewer's membership."""
+    visibility = state.at(where, VISIBILITY_KEY)
     member = state.at(where, own)
     membership = None if member is None else member.content.get("membership")
     return Point(

@@ -1,0 +1,323 @@
+"""A room's history as its readers page through it (client-server API, Getting events for a room)."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+import orjson
+
+from chamberlain.matrix.errors import InvalidParam, NotFound
+from chamberlain.matrix.filters import RoomEventFilter
+from chamberlain.matrix.visibility import MEMBER
+from chamberlain.rooms.access import reach_of
+from chamberlain.rooms.bundles import seen_as_json
+from chamberlain.rooms.hidden import place_to_look_on
+from chamberlain.rooms.pipeline.head import Heads
+from chamberlain.rooms.serialize import Viewer, client_events
+from chamberlain.rooms.stream_tokens import HistoryToken, StreamToken, parse_token
+from chamberlain.rooms.visible import Seen, visible_events
+from chamberlain.runtime.clock import Clock
+from chamberlain.store import history
+from chamberlain.store.database import Database
+from chamberlain.store.events import StoredEvent, find_stored, list_by_nid
+from chamberlain.store.history import BEGINNING, END, Place, place_after, place_before
+from chamberlain.store.room_state import point_after
+from chamberlain.store.state.keys import find_keys
+from chamberlain.store.state.lines import Point
+from chamberlain.store.state.read import get_many, members, without_members
+from chamberlain.store.tx import Read
+
+Direction = Literal["f", "b"]
+MAX_LIMIT: Final = 1_000
+NEAR: Final = 200
+"""Up to so many events are read without leaving the event loop."""
+_ROUNDS: Final = 10
+_HIDDEN_AT_ONCE: Final = 100
+_OPEN: Final = RoomEventFilter()
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a room's history is wanted. The limit is brought into 1 to 1,000."""
+
+    backwards: bool
+    limit: int = 10
+    start: str | None = None
+    stop: str | None = None
+    filter: RoomEventFilter = _OPEN
+
+    @property
+    def size(self) -> int:
+        """How many events to give at most."""
+        return min(max(self.filter.limit_within(self.limit, self.limit), 1), MAX_LIMIT)
+
+
+class History:
+    """Gives events to those who may see them."""
+
+    def __init__(self, db: Database, clock: Clock, heads: Heads) -> None:
+        self._db = db
+        self._clock = clock
+        self._heads = heads
+
+    async def messages(self, viewer: Viewer, room_id: str, query: Query) -> bytes:
+        """Give a page of the history as the JSON body of /messages.
+
+        Raises:
+            Forbidden: the user never was in the room and the world may not look; the room may not exist.
+            InvalidParam: a token is none.
+        """
+        reach = await reach_of(self._db, self._heads, room_id, viewer.user_id)
+        start, stop = token_of(query.start, "from"), token_of(query.stop, "to")
+        is_short = query.filter.is_open and query.filter.contains_url is None and query.size <= NEAR
+        run = self._db.read if is_short else self._db.snapshot
+        return await run(_messages, viewer, room_id, query, (start, stop), reach, self._clock.now())
+
+    async def event(self, viewer: Viewer, room_id: str, event_id: str) -> bytes:
+        """Give one event in the client form.
+
+        Raises:
+            NotFound: the room has no such event, or the user may not see it.
+        """
+        return await self._db.read(_event, viewer, room_id, event_id, self._clock.now())
+
+    async def context(
+        self, viewer: Viewer, room_id: str, event_id: str, *, limit: int, filter: RoomEventFilter = _OPEN
+    ) -> bytes:
+        """Give an event, at most `limit` events around it and the state after them, as the body of /context.
+
+        Raises:
+            Forbidden: the user never was in the room and the world may not look; the room may not exist.
+            NotFound: the room has no such event, or the user may not see it.
+        """
+        reach = await reach_of(self._db, self._heads, room_id, viewer.user_id)
+        around = min(max(limit, 0), MAX_LIMIT)
+        return await self._db.snapshot(
+            _context, viewer, room_id, event_id, around, filter, reach, self._clock.now()
+        )
+
+    async def nearest(self, user_id: str, room_id: str, ts: int, direction: Direction) -> tuple[str, int]:
+        """Give the id and the time (ms) of the event nearest to a time, not before it (`f`) or not after it (`b`).
+
+        Raises:
+            Forbidden: the user never was in the room and the world may not look; the room may not exist.
+            NotFound: there is no such event that the user may see.
+        """
+        await reach_of(self._db, self._heads, room_id, user_id)
+        found = await self._db.snapshot(_nearest, user_id, room_id, ts, direction)
+        if found is None:
+            raise NotFound("There is no event on that side of the time")
+        return found.event_id, found.origin_server_ts
+
+
+def token_of(text: str | None, name: str) -> StreamToken | HistoryToken | None:
+    """Give the token of a request, None where it has none.
+
+    Raises:
+        InvalidParam: it is no token.
+    """
+    if text is None:
+        return None
+    token = parse_token(text)
+    if token is None:
+        raise InvalidParam(f"`{name}` is no token of this server")
+    return token
+
+
+def token_at(place: Place) -> str:
+    """The token of a place in the history."""
+    return str(HistoryToken(*place))
+
+
+async def place_of(tx: Read, room_id: str, token: StreamToken | HistoryToken) -> Place:
+    """Give the place in the room's history that a token of either kind means."""
+    if isinstance(token, HistoryToken):
+        return token.depth, token.order
+    return await history.place_at(tx, room_id, token.position)
+
+
+async def find_seen(tx: Read, user_id: str, room_id: str, event_id: str) -> Seen:
+    """Give an event of the room that the user may see.
+
+    Raises:
+        NotFound: the room has no such event, or the user may not see it.
+    """
+    event = await find_stored(tx, event_id)
+    if event is None or event.room_id != room_id:
+        raise NotFound("The room has no such event")
+    seen = await visible_events(tx, [event], user_id)
+    if not seen:
+        raise NotFound("The room has no such event")
+    return seen[0]
+
+
+async def _messages(
+    tx: Read,
+    viewer: Viewer,
+    room_id: str,
+    query: Query,
+    tokens: tuple[StreamToken | HistoryToken | None, StreamToken | HistoryToken | None],
+    reach: Place,
+    now: int,
+) -> bytes:
+    start, stop = [None if token is None else await place_of(tx, room_id, token) for token in tokens]
+    if query.backwards:
+        first = await _newest(tx, room_id, reach) if start is None else start
+        low, high = stop or BEGINNING, min(first, reach)
+    else:
+        first = start or BEGINNING
+        low, high = first, min(stop or END, reach)
+    walk = _Walk(room_id, viewer.user_id, query.filter)
+    seen, more = await walk.collect(tx, low, high, backwards=query.backwards, limit=query.size)
+    parts = [b'{"start":%b' % orjson.dumps(query.start or token_at(first))]
+    parts.append(b',"chunk":[%b]' % b",".join(await seen_as_json(tx, seen, viewer, now)))
+    if more is not None:
+        parts.append(b',"end":%b' % orjson.dumps(token_at(more)))
+    if query.filter.lazy_load_members and seen:
+        senders = await _senders(tx, [one.event for one in seen])
+        parts.append(b',"state":[%b]' % b",".join(await client_events(tx, senders, viewer, now)))
+    return b"".join(parts) + b"}"
+
+
+async def _newest(tx: Read, room_id: str, reach: Place) -> Place:
+    """The place after the newest event that is within reach."""
+    if reach != END:
+        return reach
+    found = await history.page(tx, room_id, BEGINNING, END, backwards=True, limit=1)
+    return place_after(found.events[0]) if found.events else BEGINNING
+
+
+class _Walk:
+    """A way through a room's history that passes only what the user may see and the filter wants."""
+
+    def __init__(self, room_id: str, user_id: str, filter: RoomEventFilter) -> None:
+        self._room_id = room_id
+        self._user_id = user_id
+        self._filter = filter
+        self._plain = filter.is_open and filter.contains_url is None and not _asks_for_relations(filter)
+
+    async def collect(
+        self, tx: Read, low: Place, high: Place, *, backwards: bool, limit: int
+    ) -> tuple[list[Seen], Place | None]:
+        """At most `limit` events, and where to go on; None where there is nothing more to see."""
+        found: list[Seen] = []
+        if not self._filter.wants_room(self._room_id) or self._filter.is_closed or limit < 1:
+            return found, None
+        for _ in range(_ROUNDS):
+            wanted = limit - len(found)
+            page = await history.page(
+                tx,
+                self._room_id,
+                low,
+                high,
+                backwards=backwards,
+                limit=wanted if wanted == limit else max(wanted, _HIDDEN_AT_ONCE),
+                wanted=None if self._plain else self._filter,
+            )
+            seen = await visible_events(tx, page.events, self._user_id)
+            kept = [one for one in seen if self._filter.matches(one.event.type, one.event.sender)]
+            found += kept[:wanted]
+            if len(kept) > wanted:
+                return found, history.beyond(found[-1].event, backwards=backwards)
+            if page.more is None or len(found) == limit:
+                return found, page.more
+            if backwards:
+                high = page.more
+                if page.events and not seen:
+                    place = await place_to_look_on(tx, page.events[-1], self._user_id)
+                    if place is None:
+                        return found, None
+                    high = min(high, place)
+            else:
+                low = page.more
+        return found, high if backwards else low
+
+
+def _asks_for_relations(filter: RoomEventFilter) -> bool:
+    return filter.related_by_rel_types is not None or filter.related_by_senders is not None
+
+
+async def _senders(tx: Read, events: Sequence[StoredEvent]) -> list[StoredEvent]:
+    """The member events of those who sent the events, as they were at the first one."""
+    first = events[0]
+    if first.before_line is None or first.before_ver is None:
+        return []
+    keys = await find_keys(tx, {(MEMBER, event.sender) for event in events})
+    nids = await get_many(tx, (first.before_line, first.before_ver), keys.values())
+    return list((await list_by_nid(tx, nids.values())).values())
+
+
+async def _event(tx: Read, viewer: Viewer, room_id: str, event_id: str, now: int) -> bytes:
+    seen = await find_seen(tx, viewer.user_id, room_id, event_id)
+    return (await seen_as_json(tx, [seen], viewer, now))[0]
+
+
+async def _context(
+    tx: Read,
+    viewer: Viewer,
+    room_id: str,
+    event_id: str,
+    limit: int,
+    filter: RoomEventFilter,
+    reach: Place,
+    now: int,
+) -> bytes:
+    seen = await find_seen(tx, viewer.user_id, room_id, event_id)
+    walk = _Walk(room_id, viewer.user_id, filter)
+    here = place_before(seen.event)
+    before, start = await walk.collect(tx, BEGINNING, here, backwards=True, limit=limit // 2)
+    after, end = await walk.collect(
+        tx, place_after(seen.event), reach, backwards=False, limit=limit - len(before)
+    )
+    oldest, newest = (before or [seen])[-1].event, (after or [seen])[-1].event
+    forms = await seen_as_json(tx, [*before, seen, *after], viewer, now)
+    state = await _state(tx, newest, [one.event for one in (*before, seen, *after)], filter)
+    split = len(before)
+    return b'{"start":%b,"end":%b,"events_before":[%b],"event":%b,"events_after":[%b],"state":[%b]}' % (
+        orjson.dumps(token_at(start or place_before(oldest))),
+        orjson.dumps(token_at(end or place_after(newest))),
+        b",".join(forms[:split]),
+        forms[split],
+        b",".join(forms[split + 1 :]),
+        b",".join(await client_events(tx, state, viewer, now)),
+    )
+
+
+async def _state(
+    tx: Read, at: StoredEvent, events: Sequence[StoredEvent], filter: RoomEventFilter
+) -> list[StoredEvent]:
+    """The state after an event, as far as the filter wants it; lazily: of members only those who sent something."""
+    point = await point_after(tx, at.event_id) or _point_before(at)
+    if point is None:
+        return []
+    nids = set((await without_members(tx, point)).values())
+    if filter.lazy_load_members:
+        keys = await find_keys(tx, {(MEMBER, event.sender) for event in events})
+        nids.update((await get_many(tx, point, keys.values())).values())
+    else:
+        nids.update((await members(tx, point)).values())
+    found = await list_by_nid(tx, nids)
+    return [
+        event
+        for event in found.values()
+        if filter.matches(event.type, event.sender)
+        and (filter.contains_url is None or event.contains_url is filter.contains_url)
+    ]
+
+
+def _point_before(event: StoredEvent) -> Point | None:
+    if event.before_line is None or event.before_ver is None:
+        return None
+    return event.before_line, event.before_ver
+
+
+async def _nearest(tx: Read, user_id: str, room_id: str, ts: int, direction: Direction) -> StoredEvent | None:
+    for round in range(_ROUNDS):
+        events = await history.list_by_time(
+            tx, room_id, ts, direction, _HIDDEN_AT_ONCE, skip=round * _HIDDEN_AT_ONCE
+        )
+        seen = await visible_events(tx, events, user_id)
+        if seen:
+            return seen[0].event
+        if len(events) < _HIDDEN_AT_ONCE:
+            return None
+    return None
