@@ -1,6 +1,6 @@
 """Which of some stored events a viewer may see, and how (client-server API, Room History Visibility)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -24,6 +24,7 @@ from chamberlain.matrix.visibility import (
 from chamberlain.store.events import StoredEvent
 from chamberlain.store.points import Along, LastJoin, along, erased_of, last_joins
 from chamberlain.store.rooms import find_version
+from chamberlain.store.state.lines import Point as StatePoint
 from chamberlain.store.tx import Read
 
 VISIBILITY_KEY: Final = (HISTORY_VISIBILITY, "")
@@ -42,32 +43,52 @@ async def visible_events(tx: Read, events: Sequence[StoredEvent], user_id: str) 
     What an erased user sent before the viewer was there comes redacted. Costs a number of queries that does not
     grow with the events (but for forks).
     """
-    placed = [
-        (event, (event.before_line, event.before_ver))
-        for event in events
-        if event.before_line is not None and event.before_ver is not None
-    ]
-    if not placed:
-        return []
-    rooms = {event.room_id for event, _ in placed}
+    joins = await last_joins(tx, user_id, {event.room_id for event in events}) if events else {}
+    sure: dict[str, LastJoin] = {room: join for room, join in joins.items() if join.membership == "join"}
+    unsure: list[tuple[StoredEvent, StatePoint]] = []
+    seen: list[Seen | None] = []
+    for event in events:
+        if event.before_line is None or event.before_ver is None:
+            continue
+        where = event.before_line, event.before_ver
+        join = sure.get(event.room_id)
+        if join is not None and join.is_in_at(where):
+            seen.append(Seen(event, "join"))
+        else:
+            unsure.append((event, where))
+            seen.append(None)
+    if not unsure:
+        return [one for one in seen if one is not None]
+    judged = iter(await _judge(tx, unsure, user_id, joins))
+    return [one for one in (next(judged) if one is None else one for one in seen) if one is not None]
+
+
+async def _judge(
+    tx: Read,
+    placed: Sequence[tuple[StoredEvent, StatePoint]],
+    user_id: str,
+    joins: Mapping[str, LastJoin],
+) -> list[Seen | None]:
+    """What the viewer sees of each event, None where nothing."""
     own = (MEMBER, user_id)
-    state = await along(tx, {point for _, point in placed}, (own, VISIBILITY_KEY))
-    joins = await last_joins(tx, user_id, rooms)
+    wheres = {where for _, where in placed}
+    state = await along(tx, wheres, (own, VISIBILITY_KEY))
     erased = await erased_of(tx, {event.sender for event, _ in placed})
+    rooms = {event.room_id for event, _ in placed}
     viewers = {room_id: _viewer(user_id, joins.get(room_id), erased) for room_id in rooms}
-    points = {where: point_at(state, where, own) for where in {where for _, where in placed}}
-    seen: list[Seen] = []
+    points = {where: point_at(state, where, own) for where in wheres}
+    seen: list[Seen | None] = []
     hidden: list[StoredEvent] = []
     for event, where in placed:
         before = points[where]
         sight = sight_of(
             event, 0 if event.position is None else event.position, before, viewers[event.room_id]
         )
-        if sight is Sight.HIDDEN:
-            continue
         if sight is Sight.REDACTED:
             hidden.append(event)
-        seen.append(Seen(event, point_after(event, before, user_id).membership))
+        seen.append(
+            None if sight is Sight.HIDDEN else Seen(event, point_after(event, before, user_id).membership)
+        )
     return await _redacted(tx, seen, hidden) if hidden else seen
 
 
@@ -90,12 +111,14 @@ def point_at(state: Along, where: tuple[int, int], own: StateKey) -> Point:
     )
 
 
-async def _redacted(tx: Read, seen: Sequence[Seen], hidden: Collection[StoredEvent]) -> list[Seen]:
+async def _redacted(
+    tx: Read, seen: Sequence[Seen | None], hidden: Collection[StoredEvent]
+) -> list[Seen | None]:
     versions = {event.room_id: await find_version(tx, event.room_id) for event in hidden}
     ids = {event.event_id for event in hidden}
     return [
         Seen(_redact(one.event, versions[one.event.room_id] or "1"), one.membership)
-        if one.event.event_id in ids
+        if one is not None and one.event.event_id in ids
         else one
         for one in seen
     ]

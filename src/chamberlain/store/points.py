@@ -82,25 +82,38 @@ async def along(tx: Read, points: Collection[Point], names: Collection[StateKey]
 
 
 class LastJoin(msgspec.Struct, frozen=True, gc=False):
-    """A user's present membership of a room, and the position of the last event that had them join."""
+    """A user's present membership of a room, and the position of the last event that had them join.
+
+    `since`: the point after the present member event; what has later points on its line came after it.
+    """
 
     membership: str
     joined_at: int | None
+    since: Point | None
+
+    def is_in_at(self, point: Point) -> bool:
+        """Whether it is plain that the user was joined at a point; False where more has to be looked at."""
+        return (
+            self.membership == "join"
+            and self.since is not None
+            and self.since[0] == point[0]
+            and self.since[1] <= point[1]
+        )
 
 
 async def last_joins(tx: Read, user_id: str, room_ids: Collection[str]) -> dict[str, LastJoin]:
     """Give the user's memberships of these rooms; rooms that they never had to do with are left out."""
     rows = await tx.all(
-        "SELECT m.room_id, m.membership, e.position, e.replaces FROM memberships m"
+        "SELECT m.room_id, m.membership, e.position, e.replaces, e.after_line, e.after_ver FROM memberships m"
         " LEFT JOIN events e ON e.event_id = m.event_id"
         " WHERE m.user_id = :user_id AND m.room_id = ANY(:room_ids)",
         user_id=user_id,
         room_ids=list(room_ids),
     )
     found: dict[str, LastJoin] = {}
-    for room_id, membership, position, replaces in rows:
+    for room_id, membership, position, replaces, line, ver in rows:
         joined_at = position if membership == "join" else await _joined_before(tx, replaces)
-        found[room_id] = LastJoin(membership, joined_at)
+        found[room_id] = LastJoin(membership, joined_at, None if line is None else (line, ver))
     return found
 
 
