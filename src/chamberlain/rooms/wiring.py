@@ -14,6 +14,8 @@ from chamberlain.rooms.ports import Profiles, Rulesets
 from chamberlain.rooms.profile_fanout import ProfileFanout
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
+from chamberlain.rooms.spaces import Spaces
+from chamberlain.rooms.summaries import Summaries
 from chamberlain.rooms.typing import Typing
 from chamberlain.rooms.upgrade import Upgrade
 from chamberlain.runtime.clock import Clock
@@ -36,7 +38,9 @@ class Rooms:
         "profile_fanout",
         "reading",
         "receipts",
+        "spaces",
         "submit",
+        "summaries",
         "typing",
         "upgrade",
     )
@@ -56,6 +60,8 @@ class Rooms:
         directory: Directory,
         upgrade: Upgrade,
         profile_fanout: ProfileFanout,
+        summaries: Summaries,
+        spaces: Spaces,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -70,6 +76,8 @@ class Rooms:
         self.directory = directory
         self.upgrade = upgrade
         self.profile_fanout = profile_fanout
+        self.summaries = summaries
+        self.spaces = spaces
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -104,6 +112,7 @@ def build_rooms(
         submit, profiles, clock, rng, server_name=server_name, default_version=default_version
     )
     aliases = Aliases(db, clock, heads, server_name)
+    summaries = Summaries(db, heads, aliases)
     typing = Typing(clock)
     db.subscribe(typing.follow)
     return Rooms(
@@ -120,4 +129,6 @@ def build_rooms(
         directory=Directory(db, clock, heads, submit, aliases),
         upgrade=Upgrade(db, clock, rng, heads, submit, profiles),
         profile_fanout=ProfileFanout(db, clock, heads, submit, profiles),
+        summaries=summaries,
+        spaces=Spaces(db, summaries),
     )
