@@ -10,8 +10,10 @@ import click
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.log import get_logger
 
-RESTART_SECONDS = 1.0
-"""A worker that lived shorter than this is a failure of the set-up, not an accident."""
+SHORT_LIFE = 5.0
+"""Seconds; a worker that ends sooner died young."""
+DEATHS_IN_A_ROW = 5
+"""So many young deaths, one after the other, are no accident: the others are ended too."""
 
 Work = Callable[[int, Callable[[], None]], None]
 """What a worker does: its number, and what to call when it serves."""
@@ -37,14 +39,15 @@ class _Family:
         for number in range(2, self._count + 1):
             if not self._stopping:
                 self._fork(number)
-        status = 0
+        status = young_deaths = 0
         while self._children:
             pid, result = os.wait()
             number, since = self._children.pop(pid, (0, 0.0))
             if self._stopping or number == 0:
                 continue
             _log.error("a worker ended", worker=number, status=os.waitstatus_to_exitcode(result))
-            if self._clock.monotonic() - since < RESTART_SECONDS:
+            young_deaths = young_deaths + 1 if self._clock.monotonic() - since < SHORT_LIFE else 0
+            if young_deaths >= DEATHS_IN_A_ROW:
                 status = 1
                 self._pass_on(signal.SIGTERM, None)
             else:
@@ -90,7 +93,8 @@ class _Family:
 def run(count: int, work: Work) -> None:
     """Run the work of `count` workers, each in a process of its own, until told to stop.
 
-    A worker that dies is started again; one that dies at once ends them all with exit status 1.
+    A worker that dies is started again. Where the first one cannot start, or they die young again and again, all
+    end with exit status 1.
     """
     status = _Family(count, work).run()
     if status:
