@@ -6,6 +6,7 @@ from chamberlain.http.endpoint import Auth, Context, Limit, Query, Raw, Request,
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import InvalidParam
 from chamberlain.matrix.types import JsonObject
+from chamberlain.rooms.stream_tokens import parse_position
 
 
 class UploadKeys(Request):
@@ -87,3 +88,13 @@ async def query_keys(ctx: Context, request: QueryKeys) -> Raw:
 async def claim_keys(ctx: Context, request: ClaimKeys) -> Raw:
     """Claim one-time keys of devices."""
     return Raw(await ctx.services.devices.keys.claim(request.one_time_keys))
+
+
+@endpoint("GET", "/_matrix/client/v3/keys/changes", auth=Auth.ACCESS_TOKEN, errors=(ErrCode.INVALID_PARAM,))
+async def get_key_changes(ctx: Context, request: KeyChanges) -> ChangedUsers:
+    """List the users whose keys changed between two answers of `/sync`."""
+    since, upto = parse_position(request.from_), parse_position(request.to)
+    if since is None or upto is None:
+        raise InvalidParam("from and to must be tokens of /sync")
+    changed, left = await ctx.services.devices.device_list.changes(ctx.requester.user_id, since, upto)
+    return ChangedUsers(changed=changed, left=left)
