@@ -12,6 +12,7 @@ from chamberlain.accounts.users import Users
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import BadJson, Forbidden, InvalidParam, MatrixError, MissingParam
 from chamberlain.matrix.types import JsonObject
+from chamberlain.store import cross_signing
 from chamberlain.store import users as rows
 from chamberlain.store.database import Database
 
@@ -55,7 +56,7 @@ class Login:
         """The device is logged in. `throttle` is told whose account is tried, and raises where that is too often.
 
         Raises:
-            Forbidden: name, password or token is wrong.
+            Forbidden: name, password or token is wrong, or the device's id is that of a cross-signing key.
             MatrixError: M_USER_DEACTIVATED, M_USER_LOCKED; M_UNKNOWN (400) for an unknown type.
             BadJson, InvalidParam, MissingParam: the request has the wrong shape.
         """
@@ -65,7 +66,15 @@ class Login:
             user_id = await self._by_token(attempt)
         else:
             raise MatrixError(ErrCode.UNKNOWN, "There is no such way to log in", status=400)
+        await self._check_device_id(user_id, attempt.device.device_id)
         return await self._tokens.issue(user_id, attempt.device)
+
+    async def _check_device_id(self, user_id: str, device_id: str | None) -> None:
+        """A device that is named like one of the user's cross-signing keys could pass for it."""
+        if device_id is not None:
+            for _, (_, public_key, _) in await self._db.read(cross_signing.of_users, [user_id]):
+                if public_key == device_id:
+                    raise Forbidden("A device cannot have the ID of a cross-signing key")
 
     async def _by_password(self, attempt: Attempt, throttle: Callable[[str], None]) -> str:
         if attempt.password is None:

@@ -183,9 +183,10 @@ async def test_openid_tokens(server: Server, alice: Client, bob: Client) -> None
     assert given["matrix_server_name"] == "example.org"
     assert given["expires_in"] == 3600
 
-    openid = server.app.services.accounts.openid
-    assert await openid.find_user(given["access_token"]) == alice.user_id
-    assert await openid.find_user("another") is None
+    userinfo = "/_matrix/federation/v1/openid/userinfo?access_token="
+    assert (await server.anonymous.get(userinfo + given["access_token"])).ok() == {"sub": alice.user_id}
+    (await server.anonymous.get(userinfo + "another")).error(401, "M_UNKNOWN_TOKEN")
+    (await server.anonymous.get(userinfo.partition("?")[0])).error(400, "M_MISSING_PARAM")
     (await Client(server, given["access_token"]).get("account/whoami")).error(401, "M_UNKNOWN_TOKEN")
     (await bob.post(of(alice, "openid", "request_token"))).error(403, "M_FORBIDDEN")
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from chamberlain.accounts.tokens import LOGIN_TOKEN_MS, REFRESHABLE_MS
+from chamberlain.store.tx import Write
 from tests.support.asgi import Answer
 from tests.support.clock import FakeClock
+from tests.support.rows import insert
 from tests.support.server import Client, Server, test_config
 
 PASSWORD = "correct horse battery"
@@ -105,6 +107,33 @@ async def test_logging_in_again_with_a_device_ends_its_old_token(server: Server,
     (device,) = (await renewed.get("devices")).ok()["devices"]
     assert device["device_id"] == alice.device_id
     assert device.get("display_name") != "another name"
+
+
+async def test_no_device_is_named_like_a_cross_signing_key(server: Server, alice: Client) -> None:
+    """A login with the id of one of the user's cross-signing keys is refused, with any other it is not."""
+
+    async def write(tx: Write) -> None:
+        await insert(tx, "cross_signing_keys", user_id=alice.user_id, usage="master", public_key="KEY")
+
+    await server.app.services.db.write(write)
+
+    (await log_in(server, user="alice", device_id="KEY")).error(403, "M_FORBIDDEN")
+    (await log_in(server, user="alice", device_id="OTHER")).ok()
+
+
+async def test_deactivating_oneself(server: Server, alice: Client) -> None:
+    """The user's password ends the account: tokens and password are no good, the name stays taken."""
+    other = await server.login("alice")
+    session = (await alice.post("account/deactivate", {"erase": True})).json["session"]
+    (await alice.post("account/deactivate", {"erase": "yes"})).error(400, "M_BAD_JSON")
+    (await server.anonymous.post("account/deactivate")).error(401, "M_MISSING_TOKEN")
+    body = {"erase": True, "auth": with_password(alice, session)}
+    assert (await alice.post("account/deactivate", body)).ok() == {"id_server_unbind_result": "success"}
+
+    for client in (alice, other):
+        (await client.get("account/whoami")).error(401, "M_UNKNOWN_TOKEN")
+    (await log_in(server, user="alice")).error(403, "M_USER_DEACTIVATED")
+    (await server.anonymous.get("register/available?username=alice")).error(400, "M_USER_IN_USE")
 
 
 async def test_logging_out_ends_this_device_only(server: Server, alice: Client) -> None:

@@ -23,25 +23,26 @@ class Capabilities(Response):
 @endpoint("GET", "/_matrix/client/v3/capabilities", auth=Auth.ACCESS_TOKEN)
 async def get_capabilities(ctx: Context) -> Capabilities:
     """Say what this account may do."""
-    config, accounts = ctx.services.config, ctx.services.accounts
+    accounts = ctx.services.accounts
     user = await accounts.users.find(ctx.requester.user_id)
     has_password = accounts.passwords.enabled and user is not None and user.has_password
-    versions = {
-        "default": config.default_room_version,
-        "available": {version: "stable" for version in ROOM_VERSIONS},
+    capabilities = _of_everyone(ctx.services.config.default_room_version, has_password)
+    return Capabilities(capabilities | _moderation() if ctx.requester.is_admin else capabilities)
+
+
+def _of_everyone(default_room_version: str, has_password: bool) -> JsonObject:
+    return {
+        "m.change_password": {"enabled": has_password},
+        "m.room_versions": {
+            "default": default_room_version,
+            "available": {version: "stable" for version in ROOM_VERSIONS},
+        },
+        "m.set_displayname": {"enabled": True},
+        "m.set_avatar_url": {"enabled": True},
+        "m.profile_fields": {"enabled": True},
+        "m.3pid_changes": {"enabled": False},
+        "m.get_login_token": {"enabled": has_password},
     }
-    return Capabilities(
-        {
-            "m.change_password": {"enabled": has_password},
-            "m.room_versions": versions,
-            "m.set_displayname": {"enabled": True},
-            "m.set_avatar_url": {"enabled": True},
-            "m.profile_fields": {"enabled": True},
-            "m.3pid_changes": {"enabled": False},
-            "m.get_login_token": {"enabled": has_password},
-        }
-        | (_moderation() if ctx.requester.is_admin else {})
-    )
 
 
 @cache
