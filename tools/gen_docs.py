@@ -13,6 +13,7 @@ import click
 from chamberlain.cli.main import main as cli
 from chamberlain.config.documented import Table, tables
 from chamberlain.config.example import describe_default, render_example
+from chamberlain.config.later import has_effect
 from chamberlain.http import registry
 from chamberlain.http.endpoint import Auth, Endpoint
 
@@ -78,7 +79,8 @@ def _table(table: Table) -> str:
         lines += [table.text, ""]
     for setting in table.settings:
         lines += [f"### `{setting.key}`", "", setting.text, ""]
-        lines += [f"{setting.kind}; {describe_default(setting)}; `{setting.variable}`", ""]
+        idle = "" if has_effect(setting.key) else "; **no effect in this version**"
+        lines += [f"{setting.kind}; {describe_default(setting)}; `{setting.variable}`{idle}", ""]
     return "\n".join(lines)
 
 

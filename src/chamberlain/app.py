@@ -76,7 +76,7 @@ async def build(config: Config, *, clock: Clock | None = None, rng: Rng | None =
         clock.now,
         synchronous=config.database.synchronous,
         pool_size=config.database.pool_size,
-        shared=config.cluster.workers > 1 or bool(config.cluster.nats_url),
+        shared=config.cluster.workers > 1 or config.cluster.shared,
     )
     try:
         return await _build(config, clock, rng, db)

@@ -9,6 +9,7 @@ from chamberlain.config import ConfigError
 from chamberlain.config.check import find_problems
 from chamberlain.config.documented import find_setting, list_settings
 from chamberlain.config.example import describe_default, render_example
+from chamberlain.config.later import find_idle, has_effect
 from chamberlain.config.load import read
 
 
@@ -46,6 +47,8 @@ def check(file: Path | None, name: str | None) -> None:
         click.echo(f"wrong: {problem}")
     if problems:
         raise SystemExit(1)
+    for key in find_idle(loaded):
+        click.echo(f"note: {key} is set, and has no effect in this version")
     click.echo(f"The settings{f' of {chosen}' if chosen else ''} are good: {loaded.server_name}.")
 
 
@@ -59,4 +62,6 @@ def explain(key: str) -> None:
         raise click.ClickException(f"there is no setting {key}; `chamberlain config example` shows all")
     for setting in found:
         click.echo(f"{setting.key}  ({setting.kind}; {describe_default(setting)})\n  {setting.text}")
+        if not has_effect(setting.key):
+            click.echo("  no effect in this version")
         click.echo(f"  environment: {setting.variable}\n")

@@ -20,6 +20,7 @@ from chamberlain.cli import data_folder
 from chamberlain.cli.local import SocketApi
 from chamberlain.cli.sockets import bind_tcp
 from chamberlain.config import Config
+from chamberlain.config.later import find_idle
 from chamberlain.runtime.clock import Clock
 
 NETWORK_TIMEOUT = 5.0
@@ -60,6 +61,8 @@ def _bad(text: str, advice: str = "") -> Finding:
 def check_settings(config: Config) -> Iterator[Finding]:
     """The settings were read; say what in them is unwise."""
     yield _good(f"the settings are good: {config.server_name}, clients at {config.public_url}")
+    for key in find_idle(config):
+        yield _hint(f"{key} is set, and has no effect in this version")
     if config.registration.enabled and not (
         config.registration.require_token or config.registration.captcha.site_key
     ):

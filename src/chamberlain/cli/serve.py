@@ -18,6 +18,7 @@ from chamberlain.cli.edge import Edge
 from chamberlain.cli.settings import config_options
 from chamberlain.cli.sockets import bind_tcp, bind_unix
 from chamberlain.config import Config, ConfigError
+from chamberlain.config.later import find_idle
 from chamberlain.config.listeners import Listener
 from chamberlain.config.load import remember_name
 from chamberlain.runtime import log, memory, metrics
@@ -51,6 +52,8 @@ def serve(config: Config) -> None:
     """
     log.configure(config.log.level, config.log.format, config.log.file)
     memory.return_big_blocks()
+    for key in find_idle(config):
+        log.get_logger("serve").warning("this setting has no effect in this version", setting=key)
     with data_folder.locked(config.data_dir), ExitStack() as stack:
         unix = {
             place: _bind_here(stack, listener.unix_socket, listener.unix_socket_mode)

@@ -77,6 +77,8 @@ def _storage(config: Config) -> Iterator[ConfigError]:
             "cluster.workers",
             "SQLite has one writer, so one worker: move to PostgreSQL (database.url) for several",
         )
+    if config.cluster.shared and config.is_sqlite:
+        yield ConfigError("cluster.shared", "SQLite cannot be shared by machines: move to PostgreSQL")
     if config.cluster.nats_url and not config.cluster.nats_url.startswith(("nats://", "tls://")):
         yield ConfigError("cluster.nats_url", "must begin with nats:// or tls://")
 

@@ -8,6 +8,8 @@ class Cluster(Section, frozen=True, kw_only=True):
 
     workers: int = 1
     """How many processes `chamberlain serve` starts on this machine. More than one needs PostgreSQL."""
+    shared: bool = False
+    """Whether workers on other machines use the same database. They then tell one another what changed."""
     nats_url: str = ""
     """A NATS server that carries wake-ups between workers, as `nats://127.0.0.1:4222`. When empty, PostgreSQL
     does."""

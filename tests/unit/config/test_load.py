@@ -104,6 +104,7 @@ def test_the_environment_reaches_every_kind_of_setting() -> None:
         ("default_room_version = '99'", "default_room_version"),
         ("[database]\nurl = 'mysql://x'", "database.url"),
         ("[cluster]\nworkers = 2", "cluster.workers"),
+        ("[cluster]\nshared = true", "cluster.shared"),
         ("[rate_limits]\nsend = { per_second = 0.0, burst = 1 }", "rate_limits.send"),
         ("[outbound]\nblocked_addresses = ['300.0.0.0/8']", "outbound.blocked_addresses"),
         ("[appservices]\nfiles = ['missing.yaml']", "appservices.files[0]"),
