@@ -17,6 +17,7 @@ from chamberlain.store import memberships
 from chamberlain.store.database import Database
 
 JOIN_RULES = "m.room.join_rules"
+GUEST_ACCESS = "m.room.guest_access"
 AUTHORIZER = "join_authorised_via_users_server"
 _IN_ROOM = ("join", "invite", "knock")
 
@@ -57,6 +58,18 @@ class Membership:
             await self._check_restricted(room_id, user_id)
             extra[AUTHORIZER] = authorizer
         return await self._change(user_id, room_id, user_id, "join", reason, extra)
+
+    async def check_admits_guests(self, room_id: str) -> None:
+        """Do nothing where guests may join the room.
+
+        Raises:
+            NotFound: there is no such room.
+            MatrixError: GUEST_ACCESS_FORBIDDEN.
+        """
+        await self._heads.get(room_id)
+        access = await self._heads.current(room_id, GUEST_ACCESS)
+        if access is None or access.content.get("guest_access") != "can_join":
+            raise MatrixError(ErrCode.GUEST_ACCESS_FORBIDDEN, "Guests may not join this room")
 
     async def leave(self, user_id: str, room_id: str, *, reason: str | None = None) -> EventID:
         """Have the user out of the room: a member leaves, an invitation is rejected, a knock retracted.

@@ -33,13 +33,20 @@ class Joined(Response):
 @endpoint(
     "POST",
     "/_matrix/client/v3/rooms/{room_id}/join",
-    auth=Auth.ACCESS_TOKEN,
+    auth=Auth.GUEST_OK,
     limit=Limit.JOIN,
-    errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND, ErrCode.UNABLE_TO_GRANT_JOIN),
+    errors=(
+        ErrCode.FORBIDDEN,
+        ErrCode.NOT_FOUND,
+        ErrCode.UNABLE_TO_GRANT_JOIN,
+        ErrCode.GUEST_ACCESS_FORBIDDEN,
+    ),
 )
 async def join_room_by_id(ctx: Context, request: JoinRoomByID) -> Joined:
     """Join a room that this server knows."""
     ctx.requester.must_not_be_suspended()
+    if ctx.requester.is_guest:
+        await ctx.services.rooms.membership.check_admits_guests(request.room_id)
     await ctx.services.rooms.membership.join(
         ctx.requester.user_id,
         request.room_id,

@@ -21,7 +21,7 @@ class ForgetRoom(Request):
 @endpoint(
     "POST",
     "/_matrix/client/v3/rooms/{room_id}/leave",
-    auth=Auth.ACCESS_TOKEN,
+    auth=Auth.GUEST_OK,
     limit=Limit.WRITE,
     errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND, ErrCode.CANNOT_LEAVE_SERVER_NOTICE_ROOM),
 )

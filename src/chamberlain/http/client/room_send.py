@@ -26,7 +26,7 @@ class Sent(Response):
 @endpoint(
     "PUT",
     "/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}",
-    auth=Auth.ACCESS_TOKEN,
+    auth=Auth.GUEST_OK,
     limit=Limit.SEND,
     errors=(ErrCode.FORBIDDEN, ErrCode.TOO_LARGE, ErrCode.DUPLICATE_ANNOTATION),
 )

@@ -20,15 +20,17 @@ class SetRoomState(Request):
 @endpoint(
     "PUT",
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/{state_key}",
-    auth=Auth.ACCESS_TOKEN,
+    auth=Auth.GUEST_OK,
     limit=Limit.SEND,
     aliases=("/_matrix/client/v3/rooms/{room_id}/state/{event_type}",),
-    errors=(ErrCode.FORBIDDEN, ErrCode.BAD_ALIAS, ErrCode.TOO_LARGE),
+    errors=(ErrCode.FORBIDDEN, ErrCode.BAD_ALIAS, ErrCode.TOO_LARGE, ErrCode.GUEST_ACCESS_FORBIDDEN),
 )
 async def set_room_state_with_key(ctx: Context, request: SetRoomState) -> Sent:
     """Set a piece of a room's state."""
     requester = ctx.requester
     requester.must_not_be_suspended()
+    if requester.is_guest and request.event_type == "m.room.member":
+        await ctx.services.rooms.membership.check_admits_guests(request.room_id)
     event_id = await ctx.services.rooms.messages.set_state(
         requester.user_id,
         request.room_id,

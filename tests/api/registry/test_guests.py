@@ -1,0 +1,52 @@
+"""What guests may do where the server has any."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chamberlain.config.registration import Registration
+from tests.support.server import Client, Server, test_config
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    """A server that gives out guest accounts."""
+    running = await Server.start(test_config(tmp_path, registration=Registration(enabled=True, guests=True)))
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+async def guest(server: Server) -> Client:
+    """A guest."""
+    answer = (await server.anonymous.post("register?kind=guest")).ok()
+    return Client(server, answer["access_token"], answer["user_id"], answer["device_id"])
+
+
+async def test_a_guest_joins_and_talks_where_guests_may(alice: Client, guest: Client) -> None:
+    """The room says that they can join; others see them come, talk and go."""
+    room = await alice.create_room(preset="public_chat")
+    await alice.set_state(room, "m.room.guest_access", {"guest_access": "can_join"})
+    (await guest.post(f"rooms/{room}/join")).ok()
+    await guest.say(room, "hello")
+
+    members = (await alice.get(f"rooms/{room}/joined_members")).ok()["joined"]
+    assert guest.user_id in members
+    assert (await guest.get(f"rooms/{room}/members")).status == 200
+    await guest.leave(room)
+    members = (await alice.get(f"rooms/{room}/joined_members")).ok()["joined"]
+    assert guest.user_id not in members
+
+
+async def test_a_guest_stays_out_where_the_room_does_not_say_so(alice: Client, guest: Client) -> None:
+    """Neither by joining nor by setting the member event, and again after the room stopped letting them in."""
+    room = await alice.create_room(preset="public_chat")
+    for access in ({}, {"guest_access": "forbidden"}, {"guest_access": ["can_join"]}):
+        await alice.set_state(room, "m.room.guest_access", access)
+        joined = await guest.post(f"rooms/{room}/join")
+        joined.error(403, "M_GUEST_ACCESS_FORBIDDEN")
+        target = f"rooms/{room}/state/m.room.member/{guest.user_id}"
+        (await guest.put(target, {"membership": "join"})).error(403, "M_GUEST_ACCESS_FORBIDDEN")
+
+    assert (await guest.post("rooms/!nowhere:example.org/join")).status == 404
