@@ -42,6 +42,9 @@ hash_cost = "{hash_cost}"
 
 [presence]
 enabled = false
+
+[log]
+level = "warning"
 """
 
 
