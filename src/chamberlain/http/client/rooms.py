@@ -68,7 +68,7 @@ async def get_room_state_with_key(ctx: Context, request: GetStateEvent) -> Raw:
 @endpoint(
     "GET",
     "/_matrix/client/v3/rooms/{room_id}/members",
-    auth=Auth.ACCESS_TOKEN,
+    auth=Auth.GUEST_OK,
     limit=Limit.READ,
     errors=(ErrCode.FORBIDDEN, ErrCode.INVALID_PARAM),
 )
