@@ -36,9 +36,7 @@ async def test_only_administrators_get_in(server: Server, alice: Client, record:
 
 async def test_only_these_are_open() -> None:
     """No administration endpoint is open to all by accident."""
-    paths = {
-        record.path for record in registry.load() if is_admin(record) and record.auth is Auth.NONE
-    }
+    paths = {record.path for record in registry.load() if is_admin(record) and record.auth is Auth.NONE}
 
     assert paths == OPEN | {"/_chamberlain/admin/v1/openapi.json", "/_chamberlain/admin/v1/server_version"}
 

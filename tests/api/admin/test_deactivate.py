@@ -119,7 +119,9 @@ async def test_a_dry_run_changes_nothing(root: Client, alice: Client, bob: Clien
     assert (call["dry_run"], call["outcome"], call["fields"]["reason"]) == (True, "ok", "ticket 7")
 
 
-async def test_a_crash_before_the_end_is_made_good(server: Server, root: Client, alice: Client, bob: Client) -> None:
+async def test_a_crash_before_the_end_is_made_good(
+    server: Server, root: Client, alice: Client, bob: Client
+) -> None:
     """A job that was only scheduled when the server died ends the account, and leaves the rooms."""
     room = await bob.create_room(preset="public_chat")
     await alice.join(room)

@@ -79,7 +79,12 @@ async def test_an_administrator_stays_logged_in(server: Server, root: Client) ->
         (at(OLD, "reset_password", "@alice:example.org"), {"new_password": ""}, 400, "M_MISSING_PARAM"),
         (at(OLD, "reset_password", "@alice:example.org"), {"new_password": 7}, 400, "M_BAD_JSON"),
         (at(OLD, "reset_password", "@alice:example.org"), b"", 400, "M_NOT_JSON"),
-        (at(SYNAPSE, "reset_password", "@alice:example.org"), {"new_password": "x" * 600}, 400, "M_INVALID_PARAM"),
+        (
+            at(SYNAPSE, "reset_password", "@alice:example.org"),
+            {"new_password": "x" * 600},
+            400,
+            "M_INVALID_PARAM",
+        ),
         (at(DENDRITE, "resetPassword", "nobody"), {"password": NEW}, 404, "M_NOT_FOUND"),
         (at(DENDRITE, "resetPassword", "@x:elsewhere.org"), {"password": NEW}, 400, "M_INVALID_PARAM"),
         (at(DENDRITE, "resetPassword", "alice"), {}, 400, "M_MISSING_PARAM"),

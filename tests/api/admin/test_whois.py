@@ -16,7 +16,9 @@ PATHS = (
 
 
 @pytest.mark.parametrize("prefix", PATHS)
-async def test_an_administrator_sees_where_a_user_is(server: Server, root: Client, alice: Client, prefix: str) -> None:
+async def test_an_administrator_sees_where_a_user_is(
+    server: Server, root: Client, alice: Client, prefix: str
+) -> None:
     """Every path tells addresses, clients and times, by device."""
     await alice.request("GET", "account/whoami", headers={"User-Agent": "Test/1.0"})
     phone = await server.login("alice")

@@ -16,6 +16,7 @@ from chamberlain.store import admin_lists, memberships
 from chamberlain.store import rooms as rooms_store
 from chamberlain.store.admin_lists import RoomFilter, RoomRow
 
+SearchTerm = Annotated[str, msgspec.Meta(min_length=1)]
 RoomOrder = Literal[
     "name",
     "alphabetical",
@@ -38,7 +39,7 @@ RoomOrder = Literal[
 class ListRooms(msgspec.Struct, frozen=True, kw_only=True):
     """Which rooms, in which order, from which place."""
 
-    search_term: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    search_term: SearchTerm | None = None
     """Part of the name or of the alias, or a whole room ID."""
     public_rooms: bool | None = None
     empty_rooms: bool | None = None

@@ -6,7 +6,7 @@ import msgspec
 
 from chamberlain.admin.operations import rooms
 from chamberlain.admin.operations.accounts import Offset
-from chamberlain.admin.operations.rooms import RoomOrder
+from chamberlain.admin.operations.rooms import RoomOrder, SearchTerm
 from chamberlain.http.endpoint import Auth, Context, Path, Query, Request, Response, endpoint
 from chamberlain.http.operations import run
 from chamberlain.matrix.errcodes import ErrCode
@@ -20,7 +20,7 @@ MOST_LISTED = 10_000
 class ListRooms(Request):
     """Filters, order and page of a list of rooms."""
 
-    search_term: Query[str | None] = None
+    search_term: Query[SearchTerm | None] = None
     public_rooms: Query[bool | None] = None
     empty_rooms: Query[bool | None] = None
     order_by: Query[RoomOrder] = "name"
