@@ -8,7 +8,7 @@ import orjson
 
 from chamberlain.accounts.passwords import Passwords, check_length
 from chamberlain.accounts.profiles import AVATAR_URL, DISPLAYNAME, check_value
-from chamberlain.accounts.tokens import Grant, LoggedIn, NewDevice, Tokens, write_grant
+from chamberlain.accounts.tokens import Grant, LoggedIn, NewDevice, Tokens, write_grant, write_new_devices
 from chamberlain.accounts.uia import Passed
 from chamberlain.accounts.users import Users, check_user_type
 from chamberlain.matrix.errcodes import ErrCode
@@ -40,7 +40,6 @@ class _Account(msgspec.Struct, frozen=True):
     profile: Mapping[str, bytes]
     grant: Grant | None
     passed: Passed | None
-    was_guest: bool
 
 
 class Registration:
@@ -131,7 +130,11 @@ class Registration:
             appservice_id=appservice_id,
         )
         grant = None if device is None else self._tokens.draw(user_id, device)
-        await self._db.write(_register, _Account(user, profile, grant, passed, was_guest))
+        account = _Account(user, profile, grant, passed)
+        if was_guest:
+            await self._db.write(_upgrade, account)
+        else:
+            await self._db.write_batch(_register, account)
         return Registered(user_id, None if grant is None else grant.login)
 
     async def ensure_first_admin(self, localpart: str = "admin") -> tuple[str, str] | None:
@@ -148,16 +151,32 @@ class Registration:
         return made.user_id, password
 
 
-async def _register(tx: Write, account: _Account) -> None:
-    user, passed = account.user, account.passed
-    if account.was_guest:
-        if not await users.upgrade_guest(tx, user.user_id, user.password_hash):
-            raise in_use()
-    elif not await users.create(tx, user):
+async def _register(tx: Write, accounts: list[_Account]) -> list[None]:
+    """Make the accounts as one set; an id that is taken fails, and then each is tried alone and told why."""
+    if len(accounts) > 1:
+        await users.create_many(tx, [account.user for account in accounts])
+    elif not await users.create(tx, accounts[0].user):
         raise in_use()
-    if passed is not None:
-        await _use_up(tx, passed, user.created_at)
-    await profiles.create(tx, user.user_id, account.profile)
+    for account in accounts:
+        if account.passed is not None:
+            await _use_up(tx, account.passed, account.user.created_at)
+    await profiles.create(
+        tx,
+        [
+            (account.user.user_id, field, value)
+            for account in accounts
+            for field, value in account.profile.items()
+        ],
+    )
+    await write_new_devices(tx, [account.grant for account in accounts if account.grant is not None])
+    return [None] * len(accounts)
+
+
+async def _upgrade(tx: Write, account: _Account) -> None:
+    if not await users.upgrade_guest(tx, account.user.user_id, account.user.password_hash):
+        raise in_use()
+    if account.passed is not None:
+        await _use_up(tx, account.passed, account.user.created_at)
     if account.grant is not None:
         await write_grant(tx, account.grant)
 

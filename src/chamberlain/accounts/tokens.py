@@ -61,6 +61,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     access: rows.NewToken
     refresh: rows.NewToken | None
     display_name: str | None
+    device_is_new: bool
     login: LoggedIn
 
 
@@ -198,6 +199,7 @@ class Tokens:
             ),
             refresh=refresh,
             display_name=device.display_name,
+            device_is_new=device.device_id is None,
             login=LoggedIn(
                 user_id=user_id,
                 access_token=token,
@@ -214,7 +216,10 @@ class Tokens:
             InvalidParam: the device's id or name is too long, or the id is empty.
         """
         grant = self.draw(user_id, device)
-        await self._db.write(write_grant, grant)
+        if grant.device_is_new:
+            await self._db.write_batch(write_new_devices, grant)
+        else:
+            await self._db.write(write_grant, grant)
         return grant.login
 
     async def issue_without_device(self, user_id: str, expires_at: int | None = None) -> str:
@@ -227,7 +232,7 @@ class Tokens:
             created_at=self._clock.now(),
             expires_at=expires_at,
         )
-        await self._db.write(rows.add_access, new)
+        await self._db.write(rows.add_access, [new])
         return token
 
     async def refresh(self, refresh_token: str) -> Refreshed:
@@ -303,9 +308,21 @@ async def write_grant(tx: Write, grant: Grant) -> None:
     made = await devices.upsert(tx, new.user_id, new.device_id, grant.display_name, new.created_at)
     if not made:
         await rows.delete_of_device(tx, new.user_id, new.device_id)
-    await rows.add_access(tx, new)
+    await rows.add_access(tx, [new])
     if grant.refresh is not None:
-        await rows.add_refresh(tx, grant.refresh)
+        await rows.add_refresh(tx, [grant.refresh])
+
+
+async def write_new_devices(tx: Write, grants: list[Grant]) -> list[None]:
+    """Write logins of devices that do not exist yet, all as one set."""
+    await devices.add_new(tx, [(grant.login.user_id, _device_of(grant)) for grant in grants])
+    await rows.add_access(tx, [grant.access for grant in grants])
+    await rows.add_refresh(tx, [grant.refresh for grant in grants if grant.refresh is not None])
+    return [None] * len(grants)
+
+
+def _device_of(grant: Grant) -> devices.DeviceRow:
+    return grant.login.device_id, grant.display_name, grant.access.created_at
 
 
 async def _log_out_all(tx: Write, user_id: str, but: str | None) -> None:

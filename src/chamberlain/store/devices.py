@@ -1,5 +1,7 @@
 """Devices: what a user is logged in with (client-server API, Device management)."""
 
+from collections.abc import Sequence
+
 from chamberlain.store import device_lists, kinds
 from chamberlain.store.tx import Read, Write
 
@@ -20,6 +22,25 @@ async def upsert(tx: Write, user_id: str, device_id: str, display_name: str | No
     if made:
         device_lists.mark(tx, user_id, device_id)
     return bool(made)
+
+
+async def add_new(tx: Write, added: Sequence[tuple[str, DeviceRow]]) -> None:
+    """Add devices to their users, all as one set; none may exist."""
+    await tx.many(
+        "INSERT INTO devices (user_id, device_id, display_name, created_at)"
+        " VALUES (:user_id, :device_id, :display_name, :created_at)",
+        [
+            {
+                "user_id": user_id,
+                "device_id": device_id,
+                "display_name": display_name,
+                "created_at": created_at,
+            }
+            for user_id, (device_id, display_name, created_at) in added
+        ],
+    )
+    for user_id, (device_id, _, _) in added:
+        device_lists.mark(tx, user_id, device_id)
 
 
 async def get(tx: Read, user_id: str, device_id: str) -> DeviceRow | None:

@@ -1,6 +1,6 @@
 """Profiles: fields with JSON values that everybody may see (client-server API, Profiles)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from chamberlain.store import kinds
 from chamberlain.store.tx import Read, Write
@@ -27,15 +27,12 @@ async def get_many(tx: Read, user_ids: Sequence[str], fields: Sequence[str]) -> 
     return found
 
 
-async def create(tx: Write, user_id: str, fields: Mapping[str, bytes]) -> None:
-    """Give a new account its first fields; nobody has to hear of it yet."""
-    for field, value in fields.items():
-        await tx.run(
-            "INSERT INTO profiles (user_id, field, value) VALUES (:user_id, :field, :value)",
-            user_id=user_id,
-            field=field,
-            value=value,
-        )
+async def create(tx: Write, fields: Sequence[tuple[str, str, bytes]]) -> None:
+    """Give new accounts their first fields, as (user, field, JSON); nobody has to hear of them yet."""
+    await tx.many(
+        "INSERT INTO profiles (user_id, field, value) VALUES (:user_id, :field, :value)",
+        [{"user_id": user_id, "field": field, "value": value} for user_id, field, value in fields],
+    )
 
 
 async def put(tx: Write, user_id: str, field: str, value: bytes, most_bytes: int) -> bool:

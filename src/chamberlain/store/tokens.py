@@ -1,5 +1,7 @@
 """Access and refresh tokens, known by their SHA-256 alone."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from chamberlain.store import kinds
@@ -61,30 +63,21 @@ async def hashes_of(tx: Read, user_id: str) -> list[bytes]:
     return [row[0] for row in rows]
 
 
-async def add_access(tx: Write, new: NewToken) -> None:
-    """Keep an access token."""
-    await tx.run(
+async def add_access(tx: Write, new: Sequence[NewToken]) -> None:
+    """Keep access tokens, all as one set."""
+    await tx.many(
         "INSERT INTO access_tokens (hash, user_id, device_id, created_at, expires_at, replaces)"
         " VALUES (:hash, :user_id, :device_id, :created_at, :expires_at, :replaces)",
-        hash=new.hash,
-        user_id=new.user_id,
-        device_id=new.device_id,
-        created_at=new.created_at,
-        expires_at=new.expires_at,
-        replaces=new.replaces,
+        [msgspec.structs.asdict(token) for token in new],
     )
 
 
-async def add_refresh(tx: Write, new: NewToken) -> None:
-    """Keep a refresh token."""
-    await tx.run(
+async def add_refresh(tx: Write, new: Sequence[NewToken]) -> None:
+    """Keep refresh tokens, all as one set."""
+    await tx.many(
         "INSERT INTO refresh_tokens (hash, user_id, device_id, created_at, replaces)"
         " VALUES (:hash, :user_id, :device_id, :created_at, :replaces)",
-        hash=new.hash,
-        user_id=new.user_id,
-        device_id=new.device_id,
-        created_at=new.created_at,
-        replaces=new.replaces,
+        [msgspec.structs.asdict(token) for token in new],
     )
 
 
@@ -158,8 +151,8 @@ async def rotate(tx: Write, used: bytes, access: NewToken, refresh: NewToken) ->
         device_id=refresh.device_id,
         used=used,
     )
-    await add_access(tx, access)
-    await add_refresh(tx, refresh)
+    await add_access(tx, [access])
+    await add_refresh(tx, [refresh])
     if dropped:
         tx.place(kinds.ACCESS, refresh.user_id, refresh.device_id)
     return True

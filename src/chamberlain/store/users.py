@@ -63,15 +63,18 @@ async def create(tx: Write, new: NewUser) -> bool:
         "INSERT INTO users (user_id, created_at, password_hash, admin, guest, user_type, appservice_id)"
         " VALUES (:user_id, :created_at, :password_hash, :admin, :guest, :user_type, :appservice_id)"
         " ON CONFLICT (user_id) DO NOTHING",
-        user_id=new.user_id,
-        created_at=new.created_at,
-        password_hash=new.password_hash,
-        admin=new.admin,
-        guest=new.guest,
-        user_type=new.user_type,
-        appservice_id=new.appservice_id,
+        **msgspec.structs.asdict(new),
     )
     return bool(made)
+
+
+async def create_many(tx: Write, new: Sequence[NewUser]) -> None:
+    """Make accounts as one set; a driver's error where one of the ids was ever taken."""
+    await tx.many(
+        "INSERT INTO users (user_id, created_at, password_hash, admin, guest, user_type, appservice_id)"
+        " VALUES (:user_id, :created_at, :password_hash, :admin, :guest, :user_type, :appservice_id)",
+        [msgspec.structs.asdict(user) for user in new],
+    )
 
 
 async def find(tx: Read, user_id: str) -> User | None:

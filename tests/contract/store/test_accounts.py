@@ -112,7 +112,7 @@ async def test_refreshes_at_once_leave_one_line(workers: list[Database]) -> None
     """Eight who use one refresh token at once: the tokens of one of them are good."""
     await make(workers[0], ALICE)
     await workers[0].write(lambda tx: insert(tx, "devices", user_id=ALICE, device_id="D"))
-    await workers[0].write(tokens.add_refresh, access(b"used"))
+    await workers[0].write(tokens.add_refresh, [access(b"used")])
     fresh = [(access(b"a%d" % n, b"used"), access(b"r%d" % n, b"used")) for n in range(8)]
     results = await asyncio.gather(
         *(
@@ -235,8 +235,8 @@ async def test_tokens_of_devices(db: Database) -> None:
     """Tokens are found with the rights of their user and deleted by device, by user, or alone."""
     await make(db, ALICE)
     for hash, device in ((b"1", "D"), (b"2", "E"), (b"3", None), (b"4", None)):
-        await db.write(tokens.add_access, access(hash, device=device))
-    await db.write(tokens.add_refresh, access(b"r", device="D"))
+        await db.write(tokens.add_access, [access(hash, device=device)])
+    await db.write(tokens.add_refresh, [access(b"r", device="D")])
     found = await db.read(tokens.find, b"2")
     assert found is not None and (found.user_id, found.device_id, found.is_admin) == (ALICE, "E", False)
 
@@ -254,8 +254,8 @@ async def test_tokens_of_devices(db: Database) -> None:
 async def test_the_tokens_of_deactivated_users_are_unknown(db: Database) -> None:
     """A token that was forgotten somewhere does not open a deactivated account."""
     await make(db, ALICE)
-    await db.write(tokens.add_access, access(b"1"))
-    await db.write(tokens.add_refresh, access(b"r"))
+    await db.write(tokens.add_access, [access(b"1")])
+    await db.write(tokens.add_refresh, [access(b"r")])
     await db.write(lambda tx: users.deactivate(tx, ALICE, 5, erase=False))
 
     assert await db.read(tokens.find, b"1") is None
@@ -307,7 +307,7 @@ async def test_registration_tokens(db: Database) -> None:
 async def test_profiles(db: Database) -> None:
     """Fields are kept as JSON, changes are announced, an unchanged value is none; the size is bounded."""
     await make(db, ALICE)
-    await db.write(profiles.create, ALICE, {"displayname": b'"A"'})
+    await db.write(profiles.create, [(ALICE, "displayname", b'"A"')])
     told: list[Change] = []
     db.subscribe(told.extend)
     assert await db.write(profiles.put, ALICE, "displayname", b'"A"', 1_000)

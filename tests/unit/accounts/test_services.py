@@ -207,3 +207,23 @@ async def test_registration_tokens_have_limits(db: Database, clock: FakeClock) -
     with pytest.raises(MatrixError, match="M_NOT_FOUND"):
         await tokens.delete(made.token)
     assert await db.read(token_rows.find, made.token) is None
+
+
+async def test_registrations_in_one_batch_fail_apart(accounts: Accounts) -> None:
+    """Of many who register at once, those whose name is taken are told so, and the others get accounts."""
+    names = ["taken", "taken", *(f"user{n}" for n in range(14))]
+    results = await asyncio.gather(
+        *(accounts.registration.register(name, "x", device=NewDevice()) for name in names),
+        return_exceptions=True,
+    )
+
+    refused = [result for result in results if isinstance(result, MatrixError)]
+    assert [refusal.code for refusal in refused] == [ErrCode.USER_IN_USE]
+    for name in names:
+        assert await accounts.users.exists(f"@{name}:x.org")
+    for result in results:
+        if not isinstance(result, BaseException):
+            assert result.login is not None
+            requester = await accounts.tokens.identify(result.login.access_token)
+            assert (requester.user_id, requester.device_id) == (result.user_id, result.login.device_id)
+            assert await accounts.profiles.in_rooms(result.user_id) == (result.user_id[1:-6], None)
