@@ -117,14 +117,15 @@ async def _redacted(
     versions = {event.room_id: await find_version(tx, event.room_id) for event in hidden}
     ids = {event.event_id for event in hidden}
     return [
-        Seen(_redact(one.event, versions[one.event.room_id] or "1"), one.membership)
+        Seen(as_redacted(one.event, versions[one.event.room_id] or "1"), one.membership)
         if one is not None and one.event.event_id in ids
         else one
         for one in seen
     ]
 
 
-def _redact(event: StoredEvent, version: str) -> StoredEvent:
+def as_redacted(event: StoredEvent, version: str) -> StoredEvent:
+    """The event as it would be shown if it had been redacted in a room of this version."""
     rules = get_room_version(version).redaction
     form = orjson.loads(event.client)
     form["content"] = redact_content(event.type, form["content"], rules)

@@ -4,6 +4,7 @@ from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.create import CreateRoom
 from chamberlain.rooms.directory import Directory
+from chamberlain.rooms.history import History
 from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.notifications import Notifications
@@ -14,8 +15,11 @@ from chamberlain.rooms.ports import Profiles, Rulesets
 from chamberlain.rooms.profile_fanout import ProfileFanout
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
+from chamberlain.rooms.relations import Relations
+from chamberlain.rooms.reports import Reports
 from chamberlain.rooms.spaces import Spaces
 from chamberlain.rooms.summaries import Summaries
+from chamberlain.rooms.threads import Threads
 from chamberlain.rooms.typing import Typing
 from chamberlain.rooms.upgrade import Upgrade
 from chamberlain.runtime.clock import Clock
@@ -33,14 +37,18 @@ class Rooms:
         "create",
         "directory",
         "heads",
+        "history",
         "membership",
         "messages",
         "profile_fanout",
         "reading",
         "receipts",
+        "relations",
+        "reports",
         "spaces",
         "submit",
         "summaries",
+        "threads",
         "typing",
         "upgrade",
     )
@@ -62,6 +70,10 @@ class Rooms:
         profile_fanout: ProfileFanout,
         summaries: Summaries,
         spaces: Spaces,
+        history: History,
+        relations: Relations,
+        threads: Threads,
+        reports: Reports,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -78,6 +90,10 @@ class Rooms:
         self.profile_fanout = profile_fanout
         self.summaries = summaries
         self.spaces = spaces
+        self.history = history
+        self.relations = relations
+        self.threads = threads
+        self.reports = reports
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -131,4 +147,8 @@ def build_rooms(
         profile_fanout=ProfileFanout(db, clock, heads, submit, profiles),
         summaries=summaries,
         spaces=Spaces(db, summaries),
+        history=History(db, clock, heads),
+        relations=Relations(db, clock),
+        threads=Threads(db, clock, heads),
+        reports=Reports(db, clock, heads, server_name),
     )

@@ -183,12 +183,12 @@ async def page_of_children(
 
 
 async def list_threads(
-    tx: Read, room_id: str, *, before: int, limit: int, participant: str | None = None
+    tx: Read, room_id: str, *, before: int, reach: int, limit: int, participant: str | None = None
 ) -> Sequence[tuple[str, int]]:
     """Give (root, position of the newest event) of a room's threads, those with the newest events first.
 
-    `before`: only threads whose newest event arrived before this position; `participant`: only those in which
-    this user sent something, the root or another event.
+    `reach`: the position before which events count; `before`: only threads whose newest event arrived before this
+    position; `participant`: only those in which this user sent something, the root or another event.
     """
     rows = await tx.all(
         # From one thread of the index to the next one: their events are not walked.
@@ -198,7 +198,7 @@ async def list_threads(
         " AND e.thread IS NOT NULL) FROM roots r WHERE r.root IS NOT NULL)"
         " SELECT x.root, x.latest FROM (SELECT r.root AS root, (SELECT e.position FROM events e"
         " WHERE e.room_id = :room_id AND e.thread = r.root AND e.rel_type = 'm.thread' AND e.rejected IS NULL"
-        " AND NOT e.soft_failed AND e.position IS NOT NULL ORDER BY e.position DESC LIMIT 1) AS latest"
+        " AND NOT e.soft_failed AND e.position < :reach ORDER BY e.position DESC LIMIT 1) AS latest"
         " FROM roots r WHERE r.root IS NOT NULL) x JOIN events p ON p.event_id = x.root"
         " WHERE p.room_id = :room_id AND x.latest < :before"
         " AND (CAST(:participant AS TEXT) IS NULL OR p.sender = :participant OR EXISTS (SELECT 1 FROM events m"
@@ -206,6 +206,7 @@ async def list_threads(
         " ORDER BY x.latest DESC LIMIT :limit",
         room_id=room_id,
         before=before,
+        reach=reach,
         participant=participant,
         limit=limit,
     )
