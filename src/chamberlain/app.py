@@ -101,7 +101,16 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         profiles=accounts.profiles,
         rulesets=accounts.push_rules,
     )
-    sync = build_sync()
+    sync = build_sync(
+        db,
+        clock,
+        accounts,
+        devices,
+        rooms,
+        epoch=await db.read(identity.epoch),
+        max_timeout_ms=config.sync.max_timeout_ms,
+        presence=config.presence.enabled,
+    )
     admin = build_admin(
         db,
         clock,
@@ -124,6 +133,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         sync=sync,
         admin=admin,
     )
+    sync.end_with(services.shutdown)
     first_admin = await accounts.registration.ensure_first_admin(config.admin.first_admin)
     asgi = Application(services, load(), rng=rng, log_requests=config.log.level == "debug")
     return App(asgi, services, first_admin)

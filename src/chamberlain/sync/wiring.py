@@ -1,18 +1,75 @@
-"""The services of this room, made and bundled."""
+"""The services of sync, made and bundled."""
+
+import asyncio
+
+from chamberlain.accounts.wiring import Accounts
+from chamberlain.devices.wiring import Devices
+from chamberlain.rooms.wiring import Rooms
+from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.tasks import Tasks
+from chamberlain.store.database import Database
+from chamberlain.sync.activity import Activity
+from chamberlain.sync.answers import Answers
+from chamberlain.sync.filters import SyncFilters
+from chamberlain.sync.presence import Presences
+from chamberlain.sync.service import Syncing
+from chamberlain.sync.wait import Waiting
 
 
 class Sync:
-    """The bundle."""
+    """How clients hear of news."""
 
-    __slots__ = ()
+    __slots__ = ("_activity", "_tasks", "filters", "presence", "syncing", "waiting")
+
+    def __init__(
+        self,
+        waiting: Waiting,
+        presence: Presences,
+        syncing: Syncing,
+        filters: SyncFilters,
+        activity: Activity,
+    ) -> None:
+        self._tasks = Tasks()
+        self._activity = activity
+        self.waiting = waiting
+        self.presence = presence
+        self.syncing = syncing
+        self.filters = filters
+
+    def end_with(self, shutdown: asyncio.Event) -> None:
+        """Have every long poll answered once the server shuts down."""
+        self._tasks.spawn("answer long polls at the end", self._end_with(shutdown))
+
+    async def _end_with(self, shutdown: asyncio.Event) -> None:
+        await shutdown.wait()
+        self.waiting.release_all()
 
     async def start(self) -> None:
         """Begin the background work."""
 
     async def close(self) -> None:
-        """End the background work."""
+        """Answer who still waits, and end the background work."""
+        await self.waiting.close()
+        self.presence.close()
+        await self._tasks.close()
 
 
-def build_sync() -> Sync:
-    """Make the services."""
-    return Sync()
+def build_sync(
+    db: Database,
+    clock: Clock,
+    accounts: Accounts,
+    devices: Devices,
+    rooms: Rooms,
+    *,
+    epoch: str,
+    max_timeout_ms: int,
+    presence: bool,
+) -> Sync:
+    """Make the services of sync. `epoch` is that of the database."""
+    waiting = Waiting(db, clock, rooms.typing)
+    presences = Presences(clock, waiting, rooms.typing.counter, enabled=presence)
+    answers = Answers(db, clock, waiting, rooms.typing, presences, devices.counter, epoch=epoch)
+    syncing = Syncing(
+        clock, waiting, answers, presences, accounts.tokens, epoch=epoch, max_timeout_ms=max_timeout_ms
+    )
+    return Sync(waiting, presences, syncing, SyncFilters(accounts.filters), Activity(db, presences))

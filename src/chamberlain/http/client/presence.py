@@ -1,0 +1,66 @@
+"""`/presence/{userId}/status` (client-server API, Presence)."""
+
+from typing import Literal
+
+from chamberlain.http.endpoint import Auth, Context, Path, Request, Response, endpoint
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import Forbidden, NotFound
+from chamberlain.matrix.ids import UserID
+
+
+class WhosePresence(Request):
+    """A user."""
+
+    user_id: Path[UserID]
+
+
+class SetPresence(Request):
+    """What the requester is, and what they say about it."""
+
+    user_id: Path[UserID]
+    presence: Literal["online", "offline", "unavailable"]
+    status_msg: str | None = None
+
+
+class PresenceAnswer(Response):
+    """The presence of a user; `last_active_ago` in ms."""
+
+    presence: str
+    last_active_ago: int | None = None
+    currently_active: bool | None = None
+    status_msg: str | None = None
+
+
+class Done(Response):
+    """Nothing to say."""
+
+
+@endpoint(
+    "PUT",
+    "/_matrix/client/v3/presence/{user_id}/status",
+    auth=Auth.ACCESS_TOKEN,
+    errors=(ErrCode.FORBIDDEN, ErrCode.INVALID_PARAM),
+)
+async def set_presence(ctx: Context, request: SetPresence) -> Done:
+    """Set the requester's presence."""
+    if request.user_id != ctx.requester.user_id:
+        raise Forbidden("You can set no presence but your own")
+    await ctx.services.sync.presence.set(request.user_id, request.presence, request.status_msg)
+    return Done()
+
+
+@endpoint(
+    "GET",
+    "/_matrix/client/v3/presence/{user_id}/status",
+    auth=Auth.ACCESS_TOKEN,
+    errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND),
+)
+async def get_presence(ctx: Context, request: WhosePresence) -> PresenceAnswer:
+    """Get the presence of a user who shares a room with the requester."""
+    presences = ctx.services.sync.presence
+    if not await presences.shares_room(ctx.requester.user_id, request.user_id):
+        raise Forbidden("You share no room with this user")
+    found = presences.find(request.user_id)
+    if found is None:
+        raise NotFound("Nothing is known of this user's presence")
+    return PresenceAnswer(**found.content(ctx.services.clock.now()))

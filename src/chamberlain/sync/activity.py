@@ -1,0 +1,27 @@
+"""What shows that a user is there: they send, they read (client-server API, Presence)."""
+
+from collections.abc import Sequence
+
+from chamberlain.rooms.pipeline.consequences import Arrived
+from chamberlain.store import kinds
+from chamberlain.store.database import Database
+from chamberlain.store.tx import Change
+from chamberlain.sync.presence import Presences
+
+
+class Activity:
+    """Tells presence who does something."""
+
+    def __init__(self, db: Database, presences: Presences) -> None:
+        self._presences = presences
+        if presences.enabled:
+            db.subscribe(self._told)
+
+    def _told(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.kind == kinds.EVENT and isinstance(change.payload, Arrived):
+                self._presences.active(change.payload.event.sender)
+            elif change.kind == kinds.RECEIPT and change.ref is not None:
+                self._presences.active(change.ref)
+            elif change.kind == kinds.PRIVATE_RECEIPT:
+                self._presences.active(change.entity)

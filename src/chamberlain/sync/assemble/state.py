@@ -1,0 +1,165 @@
+"""The `state` and `state_after` of rooms (client-server API, Syncing, Lazy-loading room members).
+
+`state_after` is what differs at the end of the timeline. For `state`, what the timeline itself brings is put back
+to what its oldest event for that piece of state replaced.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from chamberlain.matrix.types import StateKey
+from chamberlain.rooms.pipeline.consequences import MEMBER
+from chamberlain.store.events import StoredEvent, list_by_nid, list_stored
+from chamberlain.store.state.difference import difference
+from chamberlain.store.state.keys import find_keys
+from chamberlain.store.state.lines import Point
+from chamberlain.store.state.read import full, get_many, point_at, without_members
+from chamberlain.store.sync import current_members, current_points, current_states
+from chamberlain.store.tx import Read
+from chamberlain.sync.assemble.block import Ask
+from chamberlain.sync.assemble.timeline import Timeline
+
+States = dict[str, list[StoredEvent]]
+
+
+async def full_states(tx: Read, ask: Ask, timelines: Sequence[Timeline]) -> States:
+    """Give all state of rooms that the user is joined to, for a device that knows nothing of them."""
+    if ask.filter.room.state.is_closed:
+        return {timeline.room_id: [] for timeline in timelines}
+    rooms = [timeline.room_id for timeline in timelines]
+    points = await _where_not_current(tx, timelines)
+    ends = await current_states(tx, [room for room in rooms if room not in points], members=not ask.is_lazy)
+    for room_id, point in points.items():
+        ends[room_id] = await _at(tx, point, ask)
+    earlier = await _replaced(tx, ask, timelines)
+    found: States = {}
+    for timeline in timelines:
+        room_id = timeline.room_id
+        state = ends[room_id]
+        if ask.is_lazy:
+            state = state + await _lazy_members(tx, ask, timeline, state, points.get(room_id))
+        found[room_id] = _wanted(ask, _before_timeline(ask, timeline, state, earlier, -1))
+    return found
+
+
+async def left_state(tx: Read, ask: Ask, timeline: Timeline, since: int | None) -> list[StoredEvent]:
+    """Give the state of a room that the user has left, as it was then; since a position, or all of it."""
+    if ask.filter.room.state.is_closed:
+        return []
+    point = await point_at(tx, timeline.room_id, timeline.upto)
+    if point is None:
+        return []
+    old = None if since is None else await point_at(tx, timeline.room_id, since)
+    earlier = await _replaced(tx, ask, [timeline])
+    if old is None:
+        state = await _at(tx, point, ask)
+    else:
+        state = await _changed(tx, old, point)
+    if ask.is_lazy:
+        state = state + await _lazy_members(tx, ask, timeline, state, point)
+    known_to = -1 if old is None or since is None else since
+    return _wanted(ask, _before_timeline(ask, timeline, state, earlier, known_to))
+
+
+async def changed_states(tx: Read, ask: Ask, timelines: Sequence[Timeline], since: int) -> States:
+    """Give what of the state of rooms the user is joined to differs from what it was at `since`."""
+    if ask.filter.room.state.is_closed:
+        return {timeline.room_id: [] for timeline in timelines}
+    earlier = await _replaced(tx, ask, timelines)
+    found: States = {}
+    for timeline in timelines:
+        room_id = timeline.room_id
+        old, new = await point_at(tx, room_id, since), await point_at(tx, room_id, timeline.upto)
+        if new is None:
+            found[room_id] = []
+            continue
+        state = await (_at(tx, new, ask) if old is None else _changed(tx, old, new))
+        if ask.is_lazy:
+            state = state + await _lazy_members(tx, ask, timeline, state, None)
+        known_to = -1 if old is None else since
+        found[room_id] = _wanted(ask, _before_timeline(ask, timeline, state, earlier, known_to))
+    return found
+
+
+async def _where_not_current(tx: Read, timelines: Sequence[Timeline]) -> dict[str, Point]:
+    """The points of those rooms whose state has moved on since the end of the stretch that is asked for."""
+    points = await current_points(tx, [timeline.room_id for timeline in timelines])
+    found: dict[str, Point] = {}
+    for timeline in timelines:
+        if timeline.is_now:
+            continue
+        point = await point_at(tx, timeline.room_id, timeline.upto)
+        if point is not None and point != points.get(timeline.room_id):
+            found[timeline.room_id] = point
+    return found
+
+
+async def _at(tx: Read, point: Point, ask: Ask) -> list[StoredEvent]:
+    nids: Iterable[int]
+    nids = (await (without_members(tx, point) if ask.is_lazy else full(tx, point))).values()
+    return list((await list_by_nid(tx, list(nids))).values())
+
+
+async def _changed(tx: Read, old: Point, new: Point) -> list[StoredEvent]:
+    changes = await difference(tx, old, new)
+    nids = [now for _, now in changes.values() if now is not None]
+    return list((await list_by_nid(tx, nids)).values()) if nids else []
+
+
+async def _replaced(tx: Read, ask: Ask, timelines: Sequence[Timeline]) -> Mapping[str, StoredEvent]:
+    """What the state events of timelines replaced, by event id."""
+    if ask.state_after:
+        return {}
+    ids = {
+        event.replaces for timeline in timelines for event in timeline.events if event.replaces is not None
+    }
+    return await list_stored(tx, ids) if ids else {}
+
+
+def _before_timeline(
+    ask: Ask,
+    timeline: Timeline,
+    state: Sequence[StoredEvent],
+    earlier: Mapping[str, StoredEvent],
+    known_to: int,
+) -> list[StoredEvent]:
+    """The state as it was before the timeline; the device has what arrived up to `known_to`."""
+    if ask.state_after:
+        return list(state)
+    first: dict[StateKey, StoredEvent] = {}
+    for event in timeline.events:
+        if event.state_key is not None:
+            first.setdefault((event.type, event.state_key), event)
+    if not first:
+        return list(state)
+    kept = [event for event in state if (event.type, event.state_key) not in first]
+    for event in first.values():
+        replaced = None if event.replaces is None else earlier.get(event.replaces)
+        if replaced is not None and (replaced.position is None or replaced.position > known_to):
+            kept.append(replaced)
+    return kept
+
+
+async def _lazy_members(
+    tx: Read, ask: Ask, timeline: Timeline, state: Sequence[StoredEvent], point: Point | None
+) -> list[StoredEvent]:
+    """The members whom the device needs to show the timeline, and has not; at a point, or now."""
+    there = {event.state_key for event in state if event.type == MEMBER}
+    if not ask.state_after:
+        there.update(event.state_key for event in timeline.events if event.type == MEMBER)
+    needed = {event.sender for event in timeline.events} | timeline.also_needed
+    missing = [
+        user_id
+        for user_id in sorted(needed)
+        if user_id not in there and not ask.knows(timeline.room_id, user_id)
+    ]
+    if not missing:
+        return []
+    if point is None:
+        return await current_members(tx, timeline.room_id, missing)
+    keys = await find_keys(tx, [(MEMBER, user_id) for user_id in missing])
+    nids = (await get_many(tx, point, keys.values())).values()
+    return list((await list_by_nid(tx, list(nids))).values())
+
+
+def _wanted(ask: Ask, state: Iterable[StoredEvent]) -> list[StoredEvent]:
+    return [event for event in state if ask.wants_in_state(event)]

@@ -1,0 +1,59 @@
+"""The little that one who is invited, or knocks, gets to see of a room (client-server API, Stripped state)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+
+from chamberlain.matrix.types import StateKey
+from chamberlain.rooms.pipeline.consequences import MEMBER
+from chamberlain.store.events import StoredEvent, list_stored
+from chamberlain.store.points import along
+from chamberlain.store.sync import OwnMembership
+from chamberlain.store.tx import Read
+
+SHOWN: Final[tuple[StateKey, ...]] = (
+    ("m.room.create", ""),
+    ("m.room.name", ""),
+    ("m.room.avatar", ""),
+    ("m.room.topic", ""),
+    ("m.room.join_rules", ""),
+    ("m.room.canonical_alias", ""),
+    ("m.room.encryption", ""),
+)
+
+
+async def stripped_states(tx: Read, user_id: str, pending: Sequence[OwnMembership]) -> dict[str, list[bytes]]:
+    """Give the stripped state of rooms, each as it was at the user's invitation or knock."""
+    if not pending:
+        return {}
+    own_events = await list_stored(tx, [own.event_id for own in pending])
+    points = {
+        event.room_id: (event.before_line, event.before_ver)
+        for event in own_events.values()
+        if event.before_line is not None and event.before_ver is not None
+    }
+    inviters: set[StateKey] = {(MEMBER, own.sender) for own in pending}
+    state = await along(tx, set(points.values()), {*SHOWN, *inviters})
+    found: dict[str, list[bytes]] = {}
+    for own in pending:
+        event = own_events.get(own.event_id)
+        point = points.get(own.room_id)
+        shown: list[StoredEvent] = []
+        if point is not None:
+            names = SHOWN if own.sender == user_id else (*SHOWN, (MEMBER, own.sender))
+            shown = [there for name in names if (there := state.at(point, name)) is not None]
+        if event is not None:
+            shown.append(event)
+        found[own.room_id] = [strip(event) for event in shown]
+    return found
+
+
+def strip(event: StoredEvent) -> bytes:
+    """The event as stripped state shows it."""
+    return b'{"type":%b,"state_key":%b,"sender":%b,"content":%b}' % (
+        orjson.dumps(event.type),
+        orjson.dumps(event.state_key),
+        orjson.dumps(event.sender),
+        event.raw_content,
+    )

@@ -1,0 +1,188 @@
+"""Who is online: in memory alone, told to those who share a room (client-server API, Presence)."""
+
+from collections.abc import Iterable
+from typing import Any, Final, Literal
+
+import msgspec
+
+from chamberlain.matrix.errors import InvalidParam
+from chamberlain.rooms.typing import EphemeralCounter
+from chamberlain.runtime.clock import Clock, Timer
+from chamberlain.sync.wait import Waiting
+
+State = Literal["online", "unavailable", "offline"]
+
+STATES: Final = ("online", "unavailable", "offline")
+IDLE_SECONDS: Final = 300.0
+"""Who does nothing for so long, while a client syncs, is unavailable."""
+GONE_SECONDS: Final = 30.0
+"""Who has no client that syncs for so long is offline."""
+MAX_STATUS: Final = 2_048
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """The presence of one user, as others see it; `last_active` in ms."""
+
+    state: State
+    status: str | None
+    last_active: int
+    position: int
+
+    def content(self, now: int) -> dict[str, Any]:
+        """The content of an m.presence event, and the answer to who asks."""
+        body: dict[str, Any] = {"presence": self.state, "last_active_ago": max(now - self.last_active, 0)}
+        if self.state == "online":
+            body["currently_active"] = True
+        if self.status is not None:
+            body["status_msg"] = self.status
+        return body
+
+
+class _User:
+    """What is known of one user. `syncing`: how many of their clients wait right now."""
+
+    __slots__ = ("presence", "syncing", "timer")
+
+    def __init__(self, presence: Presence) -> None:
+        self.presence = presence
+        self.syncing = 0
+        self.timer: Timer | None = None
+
+
+class Presences:
+    """The presence of local users."""
+
+    def __init__(self, clock: Clock, waiting: Waiting, order: EphemeralCounter, *, enabled: bool) -> None:
+        self._clock = clock
+        self._waiting = waiting
+        self._order = order
+        self._users: dict[str, _User] = {}
+        self.enabled = enabled
+
+    def find(self, user_id: str) -> Presence | None:
+        """The presence of a user, or None where nothing is known."""
+        user = self._users.get(user_id)
+        return None if user is None else user.presence
+
+    async def shares_room(self, viewer: str, user_id: str) -> bool:
+        """Whether the viewer may see the user's presence."""
+        if viewer == user_id:
+            return True
+        one, other = await self._waiting.listen(viewer), await self._waiting.listen(user_id)
+        return not one.joined.keys().isdisjoint(other.joined.keys())
+
+    async def set(self, user_id: str, state: str, status: str | None) -> None:
+        """The user says what they are.
+
+        Raises:
+            InvalidParam: there is no such state, or the status is too long.
+        """
+        if state not in STATES:
+            raise InvalidParam("`presence` is online, unavailable or offline")
+        if status is not None and len(status) > MAX_STATUS:
+            raise InvalidParam(f"A status has at most {MAX_STATUS} characters")
+        if not self.enabled:
+            return
+        await self._waiting.listen(user_id)
+        user = self._user(user_id)
+        self._show(user_id, user, state, status or None, active=True)
+        self._watch(user_id, user)
+
+    async def begin_sync(self, user_id: str, state: str) -> None:
+        """A client of the user syncs, and says what that makes of them; `offline` says nothing."""
+        if not self.enabled or state == "offline":
+            return
+        user = self._users.get(user_id)
+        if user is None:
+            await self._waiting.listen(user_id)
+            user = self._user(user_id)
+        user.syncing += 1
+        shown = user.presence
+        if state == "unavailable":
+            if shown.state != "unavailable":
+                self._show(user_id, user, "unavailable", shown.status, active=False)
+        elif shown.state != "online":
+            self._show(user_id, user, "online", shown.status, active=True)
+        if user.timer is None:
+            self._watch(user_id, user)
+
+    def end_sync(self, user_id: str, state: str) -> None:
+        """The sync that `begin_sync` told of has its answer."""
+        user = self._users.get(user_id)
+        if user is not None and self.enabled and state != "offline":
+            user.syncing = max(user.syncing - 1, 0)
+            if not user.syncing:
+                self._watch(user_id, user)
+
+    def of(self, user_ids: Iterable[str]) -> list[tuple[str, Presence]]:
+        """The presences of these users, as far as there are any."""
+        users = ((user_id, self._users.get(user_id)) for user_id in user_ids)
+        return [(user_id, user.presence) for user_id, user in users if user is not None]
+
+    def seen_by(self, user_id: str) -> list[tuple[str, Presence]]:
+        """The presences of all who are not offline and share a room with a user who listens here."""
+        viewer = self._waiting.find(user_id)
+        if viewer is None:
+            return []
+        found = []
+        for other_id, user in self._users.items():
+            if user.presence.state == "offline":
+                continue
+            other = self._waiting.find(other_id)
+            if other is viewer or (
+                other is not None and not viewer.joined.keys().isdisjoint(other.joined.keys())
+            ):
+                found.append((other_id, user.presence))
+        return found
+
+    def close(self) -> None:
+        """Let no timer run on."""
+        for user in self._users.values():
+            if user.timer is not None:
+                user.timer.cancel()
+        self._users.clear()
+
+    def _user(self, user_id: str) -> _User:
+        user = self._users.get(user_id)
+        if user is None:
+            user = self._users[user_id] = _User(Presence("offline", None, self._clock.now(), 0))
+        return user
+
+    def _show(self, user_id: str, user: _User, state: Any, status: str | None, *, active: bool) -> None:
+        # One counter orders all that is not durable: a token has one place for it.
+        position = self._order.advance()
+        last_active = self._clock.now() if active else user.presence.last_active
+        user.presence = Presence(state, status, last_active, position)
+        self._waiting.presence_moved(user_id, position)
+
+    def _watch(self, user_id: str, user: _User) -> None:
+        if user.timer is not None:
+            user.timer.cancel()
+        seconds = IDLE_SECONDS if user.syncing else GONE_SECONDS
+        user.timer = self._clock.call_later(seconds, self._look, user_id)
+
+    def _look(self, user_id: str) -> None:
+        user = self._users.get(user_id)
+        if user is None:
+            return
+        user.timer = None
+        shown = user.presence
+        if not user.syncing:
+            if shown.state != "offline":
+                self._show(user_id, user, "offline", shown.status, active=False)
+            return
+        idle = self._clock.now() - shown.last_active
+        if shown.state == "online" and idle >= IDLE_SECONDS * 1000:
+            self._show(user_id, user, "unavailable", shown.status, active=False)
+        self._watch(user_id, user)
+
+    def active(self, user_id: str) -> None:
+        """The user did something: they are there."""
+        user = self._users.get(user_id)
+        if user is None or not self.enabled:
+            return
+        shown = user.presence
+        if shown.state == "unavailable" and user.syncing:
+            self._show(user_id, user, "online", shown.status, active=True)
+        else:
+            user.presence = msgspec.structs.replace(shown, last_active=self._clock.now())
