@@ -141,9 +141,16 @@ def _body(record: Endpoint, fields: list[tuple[FieldInfo, In, Any]], schemas: _S
         required = any(field.required for field in keys)
         return {
             "required": required,
-            "content": _json(schemas.of(keys_struct(record.request.__name__, keys))),
+            "content": _json(schemas.of(keys_struct(record.request.__name__, list(map(_plain, keys))))),
         }
     return {}
+
+
+def _plain(field: FieldInfo) -> FieldInfo:
+    """The field with a default that a schema can hold: one of undecoded JSON stands for an empty object."""
+    if isinstance(field.default, msgspec.Raw):
+        return msgspec.structs.replace(field, default=msgspec.NODEFAULT, default_factory=dict)
+    return field
 
 
 def _responses(record: Endpoint, schemas: _Schemas) -> JsonObject:
