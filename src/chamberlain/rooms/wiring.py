@@ -7,6 +7,7 @@ from chamberlain.rooms.directory import Directory
 from chamberlain.rooms.history import History
 from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.messages import Messages
+from chamberlain.rooms.mutual import Mutual
 from chamberlain.rooms.notifications import Notifications
 from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.head import Heads
@@ -40,6 +41,7 @@ class Rooms:
         "history",
         "membership",
         "messages",
+        "mutual",
         "profile_fanout",
         "reading",
         "receipts",
@@ -74,6 +76,7 @@ class Rooms:
         relations: Relations,
         threads: Threads,
         reports: Reports,
+        mutual: Mutual,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -94,6 +97,7 @@ class Rooms:
         self.relations = relations
         self.threads = threads
         self.reports = reports
+        self.mutual = mutual
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -151,4 +155,5 @@ def build_rooms(
         relations=Relations(db, clock),
         threads=Threads(db, clock, heads),
         reports=Reports(db, clock, heads, server_name),
+        mutual=Mutual(db),
     )

@@ -84,6 +84,18 @@ async def sharing_rooms(tx: Read, user_id: str) -> set[str]:
     return {row[0] for row in rows} | {user_id}
 
 
+async def rooms_shared(tx: Read, user_id: str, other: str) -> list[str]:
+    """Give the rooms to which both are joined, in the order of their ids."""
+    rows = await tx.all(
+        "SELECT own.room_id FROM memberships own"
+        " JOIN memberships other ON other.room_id = own.room_id AND other.user_id = :other"
+        " WHERE own.user_id = :user_id AND own.membership = 'join' AND other.membership = 'join'",
+        user_id=user_id,
+        other=other,
+    )
+    return sorted(row[0] for row in rows)
+
+
 async def forget(tx: Write, room_id: str, user_id: str) -> bool:
     """Hide a room that the user has left from them; False where they are still in it, or never were."""
     return bool(

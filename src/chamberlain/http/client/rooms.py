@@ -2,9 +2,10 @@
 
 from typing import Literal
 
+from chamberlain.http.client.message_pagination import viewer_of
 from chamberlain.http.endpoint import Auth, Context, Limit, Path, Query, Raw, Request, Response, endpoint
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.ids import RoomID, UserID
+from chamberlain.matrix.ids import EventID, RoomID, UserID
 from chamberlain.rooms.reading import JoinedMember
 
 
@@ -30,6 +31,13 @@ class GetMembers(Request):
     at: Query[str | None] = None
     membership: Query[Literal["join", "invite", "knock", "leave", "ban"] | None] = None
     not_membership: Query[Literal["join", "invite", "knock", "leave", "ban"] | None] = None
+
+
+class GetRoomEvent(Request):
+    """Which event."""
+
+    room_id: Path[RoomID]
+    event_id: Path[EventID]
 
 
 class JoinedMembers(Response):
@@ -63,6 +71,18 @@ async def get_room_state_with_key(ctx: Context, request: GetStateEvent) -> Raw:
     reading = ctx.services.rooms.reading
     get = reading.state_event if request.format == "event" else reading.state_content
     return Raw(await get(ctx.requester.user_id, request.room_id, request.event_type, request.state_key))
+
+
+@endpoint(
+    "GET",
+    "/_matrix/client/v3/rooms/{room_id}/event/{event_id}",
+    auth=Auth.GUEST_OK,
+    limit=Limit.READ,
+    errors=(ErrCode.NOT_FOUND,),
+)
+async def get_one_room_event(ctx: Context, request: GetRoomEvent) -> Raw:
+    """Get one event of a room."""
+    return Raw(await ctx.services.rooms.history.event(viewer_of(ctx), request.room_id, request.event_id))
 
 
 @endpoint(
