@@ -70,7 +70,9 @@ async def test_a_deleted_alias_leaves_the_canonical_alias_event(alice: Client, b
 
 async def test_a_room_is_listed_and_taken_off(server: Server, alice: Client, bob: Client) -> None:
     """A published room is in the list of others until it is taken off; doing either again changes nothing."""
-    room = await alice.create_room(preset="public_chat", name="Garden", topic="Plants", room_alias_name="lobby")
+    room = await alice.create_room(
+        preset="public_chat", name="Garden", topic="Plants", room_alias_name="lobby"
+    )
     target = path("directory", "list", "room", room)
     assert await names(bob) == []
     for visibility, listed in (("public", ["Garden"]), ("private", [])):
