@@ -1,5 +1,7 @@
 """`POST /rooms/{roomId}/receipt/{receiptType}/{eventId}` (client-server API, Receipts)."""
 
+from typing import Any
+
 from chamberlain.http.endpoint import Auth, Context, Limit, Path, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import InvalidParam
@@ -12,7 +14,7 @@ class PostReceipt(Request):
     room_id: Path[RoomID]
     receipt_type: Path[str]
     event_id: Path[EventID]
-    thread_id: object = None
+    thread_id: Any = None
 
 
 @endpoint(
