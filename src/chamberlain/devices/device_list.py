@@ -74,7 +74,6 @@ class DeviceList:
         """Delete devices with their tokens, keys and messages; the ids of those that existed."""
         return await self._db.write(devices.delete_many, user_id, device_ids)
 
-
     async def changes(self, user_id: str, since: int, upto: int) -> tuple[list[str], list[str]]:
         """Whose keys a user must query anew, and who shares no room with the user any more.
 

@@ -17,9 +17,7 @@ from chamberlain.store.cross_signing import UserSignature
 from chamberlain.store.database import Database
 from chamberlain.store.one_time_keys import Batch, Given, NewKey, Wanted
 
-RawKeys = Mapping[str, msgspec.Raw]
-"""Keys as a client uploads them, by `<algorithm>:<key id>`."""
-
+SIGNED: Final = "signed_curve25519"
 MAX_KEYS: Final = 1_000
 """How many keys one upload may bring."""
 TRIES: Final = 5
@@ -33,10 +31,10 @@ _UNREACHABLE: Final = {
 
 class _SignedKey(msgspec.Struct):
     key: str
-    signatures: dict[str, dict[str, str]]
 
 
-_signed_key = msgspec.json.Decoder(_SignedKey)
+_keys = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
+_shapes = msgspec.json.Decoder(dict[str, str | _SignedKey] | None)
 _devices_of = msgspec.json.Decoder(dict[str, dict[str, msgspec.Raw]])
 
 
@@ -49,9 +47,11 @@ class Keys:
         self._server_name = server_name
 
     async def upload(
-        self, user_id: str, device_id: str, device: JsonObject | None, one_time: RawKeys, fallback: RawKeys
+        self, user_id: str, device_id: str, device: JsonObject | None, one_time: bytes, fallback: bytes
     ) -> dict[str, int]:
         """Keep keys of a device; how many one-time keys it has, by algorithm.
+
+        `one_time` and `fallback` are JSON objects (or null) of keys by `<algorithm>:<key id>`.
 
         Raises:
             InvalidParam: keys of another device, or a key id that was uploaded before with another key.
@@ -132,28 +132,22 @@ class Keys:
         return orjson.dumps({"failures": failures, "one_time_keys": answer})
 
 
-def _new_keys(raw: RawKeys) -> list[NewKey]:
-    if len(raw) > MAX_KEYS:
+def _new_keys(raw: bytes) -> list[NewKey]:
+    try:
+        values, shapes = _keys.decode(raw) or {}, _shapes.decode(raw) or {}
+    except msgspec.ValidationError as refusal:
+        raise BadJson(f"Keys must be text or objects with a text `key`: {refusal}") from None
+    if len(values) > MAX_KEYS:
         raise InvalidParam(f"At most {MAX_KEYS} keys can be uploaded at once")
     keys: list[NewKey] = []
-    for name, value in raw.items():
+    for name, value in values.items():
         algorithm, colon, key_id = name.partition(":")
         if not colon or not algorithm or not key_id:
             raise BadJson("Keys must be named <algorithm>:<key id>")
-        key = bytes(value)
-        if algorithm == "signed_curve25519":
-            _check_signed(key)
-        elif key[:1] not in (b'"', b"{"):
-            raise BadJson(f"The key {name} must be text or an object")
-        keys.append(NewKey(algorithm, key_id, key))
+        if algorithm == SIGNED and isinstance(shapes[name], str):
+            raise BadJson(f"The key {name} must be an object")
+        keys.append(NewKey(algorithm, key_id, bytes(value)))
     return keys
-
-
-def _check_signed(key: bytes) -> None:
-    try:
-        _signed_key.decode(key)
-    except msgspec.ValidationError as refusal:
-        raise BadJson(f"Not a signed key: {refusal}") from None
 
 
 def _keep_signatures(there: bytes, new: bytes) -> bytes:

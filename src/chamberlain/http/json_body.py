@@ -21,6 +21,7 @@ _DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
 _INTEGER = re.compile(rb"(?<![0-9.eE+])(?<![eE]-)[0-9]{19,}+(?![.eE])")
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_NOT_MARKS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 
@@ -40,11 +41,21 @@ def check_json(body: bytes) -> None:
     may_be_deep = body.count(b"[") + body.count(b"{") > MAX_DEPTH
     may_be_huge = _LONG_NUMBER in body.translate(_DIGITS_ALIKE)
     if may_be_deep or may_be_huge:
-        bare = _STRING.sub(b"", body)
+        bare = _without_strings(body, keep_all=may_be_huge)
         if may_be_deep and _depth(bare) > MAX_DEPTH:
             raise BadJson("The JSON is nested too deeply")
         if may_be_huge and any(int(number[:20]) > MAX_INTEGER for number in _INTEGER.findall(bare)):
             raise BadJson("The JSON has a number that is too large")
+
+
+def _without_strings(body: bytes, *, keep_all: bool) -> bytes:
+    """The body without its strings. Unless `keep_all`, it may come without all that is no bracket too."""
+    if not keep_all and b"\\" not in body:
+        # Ten times faster, and nearly always enough: no string has a bracket in it where only `""` are left.
+        marks = body.translate(None, _NOT_MARKS).replace(b'""', b"")
+        if b'"' not in marks:
+            return marks
+    return _STRING.sub(b"", body)
 
 
 def _depth(bare: bytes) -> int:

@@ -3,15 +3,22 @@
 from collections import deque
 from typing import NamedTuple
 
+import msgspec
 import orjson
 
 from chamberlain.store import kinds
-from chamberlain.store.tx import Read, Write
+from chamberlain.store.tx import Read, Row, Write
 
 Device = tuple[str, str]
 """User id and device id."""
 Wanted = tuple[str, str, str]
 """User id, device id, algorithm."""
+
+
+KEYS_IN_A_ROW = 10
+"""About as many as fit into a database page: writing fifty keys costs a third of writing fifty rows."""
+
+_array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class NewKey(NamedTuple):
@@ -60,10 +67,9 @@ async def upload(tx: Write, batches: list[Batch]) -> list[Outcome]:
         users=users,
         devices=devices,
     )
-    shelves = {(row[0], row[1]): _Shelf() for row in alive}
-    await _load(tx, shelves, users, devices, batches)
+    shelves = {(row[0], row[1]): _Shelf((row[0], row[1])) for row in alive}
+    await _load(tx, shelves, users, devices)
     outcomes: list[Outcome] = []
-    new_rows: list[dict[str, object]] = []
     fallbacks: dict[Wanted, dict[str, object]] = {}
     for batch in batches:
         device = (batch.user_id, batch.device_id)
@@ -71,94 +77,120 @@ async def upload(tx: Write, batches: list[Batch]) -> list[Outcome]:
         if shelf is None:
             outcomes.append(Outcome({}, no_device=True))
             continue
-        taken = next((key.key_id for key in batch.one_time if shelf.differs(key)), None)
+        taken = await shelf.find_clash(tx, batch.one_time)
         if taken is None:
-            rows = [shelf.add(device, key) for key in batch.one_time if not shelf.has(key)]
-            new_rows.extend(rows)
-            for key in batch.fallback:
-                fallbacks[(*device, key.algorithm)] = _row(device, key)
-            if rows or batch.fallback:
+            if shelf.add(batch.one_time) or batch.fallback:
                 tx.place(kinds.ONE_TIME_KEYS, *device)
-        outcomes.append(Outcome(shelf.counts(), taken))
-    await _insert(tx, new_rows, list(fallbacks.values()))
+            fallbacks |= {(*device, key.algorithm): _fallback_row(device, key) for key in batch.fallback}
+        outcomes.append(Outcome(dict(shelf.number), taken))
+    await _insert(tx, [row for shelf in shelves.values() for row in shelf.new], list(fallbacks.values()))
     return outcomes
 
 
 class _Shelf:
     """The keys of one device, as far as an upload must know them."""
 
-    def __init__(self) -> None:
-        self.known: dict[tuple[str, str], bytes] = {}
+    def __init__(self, device: Device) -> None:
+        self.device = device
         self.number: dict[str, int] = {}
-        self.last_turn: dict[str, int] = {}
+        self.new: list[dict[str, object]] = []
+        self._last_turn: dict[str, int] = {}
+        self._turns: dict[tuple[str, str], int] = {}
+        """In which row each key is that was there before."""
+        self._added: dict[tuple[str, str], bytes] = {}
 
-    def has(self, key: NewKey) -> bool:
-        return (key.algorithm, key.key_id) in self.known
+    def load(self, algorithm: str, turn: int, taken: int, key_ids: bytes) -> None:
+        """Know of a row that is there."""
+        left = orjson.loads(key_ids)[taken:]
+        self.number[algorithm] = self.number.get(algorithm, 0) + len(left)
+        self._last_turn[algorithm] = max(self._last_turn.get(algorithm, 0), turn)
+        for key_id in left:
+            self._turns[algorithm, key_id] = turn
 
-    def differs(self, key: NewKey) -> bool:
-        there = self.known.get((key.algorithm, key.key_id), key.key)
-        return there != key.key and orjson.loads(there) != orjson.loads(key.key)
+    async def find_clash(self, tx: Read, keys: list[NewKey]) -> str | None:
+        """The id of a key that is there with other content, or None."""
+        for key in keys:
+            name = key.algorithm, key.key_id
+            there = self._added.get(name)
+            if there is None and name in self._turns:
+                there = await self._content(tx, *name)
+            if there is not None and there != key.key and orjson.loads(there) != orjson.loads(key.key):
+                return key.key_id
+        return None
 
-    def add(self, device: Device, key: NewKey) -> dict[str, object]:
-        algorithm = key.algorithm
-        self.known[algorithm, key.key_id] = key.key
-        self.number[algorithm] = self.number.get(algorithm, 0) + 1
-        self.last_turn[algorithm] = turn = self.last_turn.get(algorithm, 0) + 1
-        return _row(device, key) | {"turn": turn}
+    async def _content(self, tx: Read, algorithm: str, key_id: str) -> bytes:
+        user_id, device_id = self.device
+        row = await tx.one(
+            "SELECT key_ids, keys FROM one_time_keys WHERE user_id = :user_id AND device_id = :device_id"
+            " AND algorithm = :algorithm AND turn = :turn",
+            user_id=user_id,
+            device_id=device_id,
+            algorithm=algorithm,
+            turn=self._turns[algorithm, key_id],
+        )
+        assert row is not None
+        return bytes(_array.decode(row[1])[orjson.loads(row[0]).index(key_id)])
 
-    def counts(self) -> dict[str, int]:
-        return dict(self.number)
+    def add(self, keys: list[NewKey]) -> bool:
+        """Put the keys that are new into rows; False where there is none."""
+        by_algorithm: dict[str, list[NewKey]] = {}
+        for key in keys:
+            name = key.algorithm, key.key_id
+            if name not in self._turns and name not in self._added:
+                self._added[name] = key.key
+                by_algorithm.setdefault(key.algorithm, []).append(key)
+        for algorithm, new in by_algorithm.items():
+            self.number[algorithm] = self.number.get(algorithm, 0) + len(new)
+            for start in range(0, len(new), KEYS_IN_A_ROW):
+                self.new.append(self._row(algorithm, new[start : start + KEYS_IN_A_ROW]))
+        return bool(by_algorithm)
+
+    def _row(self, algorithm: str, keys: list[NewKey]) -> dict[str, object]:
+        self._last_turn[algorithm] = turn = self._last_turn.get(algorithm, 0) + 1
+        return {
+            "user_id": self.device[0],
+            "device_id": self.device[1],
+            "algorithm": algorithm,
+            "turn": turn,
+            "size": len(keys),
+            "key_ids": orjson.dumps([key.key_id for key in keys]),
+            "keys": b"[" + b",".join([key.key for key in keys]) + b"]",
+        }
 
 
-def _row(device: Device, key: NewKey) -> dict[str, object]:
+def _fallback_row(device: Device, key: NewKey) -> dict[str, object]:
     user_id, device_id = device
     return {"user_id": user_id, "device_id": device_id, **key._asdict()}
 
 
-async def _load(
-    tx: Read, shelves: dict[Device, _Shelf], users: list[str], devices: list[str], batches: list[Batch]
-) -> None:
+async def _load(tx: Read, shelves: dict[Device, _Shelf], users: list[str], devices: list[str]) -> None:
     rows = await tx.all(
-        "SELECT user_id, device_id, algorithm, count(*), max(turn) FROM one_time_keys"
-        " WHERE user_id = ANY(:users) AND device_id = ANY(:devices) GROUP BY user_id, device_id, algorithm",
+        "SELECT user_id, device_id, algorithm, turn, taken, key_ids FROM one_time_keys"
+        " WHERE user_id = ANY(:users) AND device_id = ANY(:devices)",
         users=users,
         devices=devices,
     )
-    for user_id, device_id, algorithm, number, last_turn in rows:
+    for user_id, device_id, algorithm, turn, taken, key_ids in rows:
         shelf = shelves.get((user_id, device_id))
         if shelf is not None:
-            shelf.number[algorithm] = number
-            shelf.last_turn[algorithm] = last_turn
-    key_ids = {key.key_id for batch in batches for key in batch.one_time}
-    if not rows or not key_ids:
-        return
-    rows = await tx.all(
-        "SELECT user_id, device_id, algorithm, key_id, key FROM one_time_keys"
-        " WHERE user_id = ANY(:users) AND device_id = ANY(:devices) AND key_id = ANY(:key_ids)",
-        users=users,
-        devices=devices,
-        key_ids=sorted(key_ids),
-    )
-    for user_id, device_id, algorithm, key_id, key in rows:
-        shelf = shelves.get((user_id, device_id))
-        if shelf is not None:
-            shelf.known[algorithm, key_id] = key
+            shelf.load(algorithm, turn, taken, key_ids)
 
 
 async def _insert(tx: Write, one_time: list[dict[str, object]], fallbacks: list[dict[str, object]]) -> None:
     await tx.many(
-        "INSERT INTO one_time_keys (user_id, device_id, algorithm, turn, key_id, key)"
-        " VALUES (:user_id, :device_id, :algorithm, :turn, :key_id, :key)",
+        "INSERT INTO one_time_keys (user_id, device_id, algorithm, turn, size, taken, key_ids, keys)"
+        " VALUES (:user_id, :device_id, :algorithm, :turn, :size, 0, :key_ids, :keys)",
         one_time,
     )
-    await tx.many(
-        "INSERT INTO fallback_keys (user_id, device_id, algorithm, key_id, key, used)"
-        " VALUES (:user_id, :device_id, :algorithm, :key_id, :key, FALSE)"
-        " ON CONFLICT (user_id, device_id, algorithm) DO UPDATE SET"
-        " used = CASE WHEN fallback_keys.key = excluded.key THEN fallback_keys.used ELSE FALSE END,"
-        " key_id = excluded.key_id, key = excluded.key",
-        fallbacks,
-    )
+    if fallbacks:
+        await tx.many(
+            "INSERT INTO fallback_keys (user_id, device_id, algorithm, key_id, key, used)"
+            " VALUES (:user_id, :device_id, :algorithm, :key_id, :key, FALSE)"
+            " ON CONFLICT (user_id, device_id, algorithm) DO UPDATE SET"
+            " used = CASE WHEN fallback_keys.key = excluded.key THEN fallback_keys.used ELSE FALSE END,"
+            " key_id = excluded.key_id, key = excluded.key",
+            fallbacks,
+        )
 
 
 async def claim(tx: Write, requests: list[list[Wanted]]) -> list[list[Given]]:
@@ -218,20 +250,51 @@ async def _lock(tx: Write, wanted: dict[Wanted, deque[int]]) -> None:
 
 
 async def _take_oldest(tx: Write, wanted: dict[Wanted, deque[int]]) -> list[Given]:
-    taken: list[Given] = []
-    for algorithm, devices in _by_algorithm(wanted).items():
+    rows: list[Row] = []
+    if len(wanted) == 1:
+        ((user_id, device_id, algorithm),) = wanted
         rows = await tx.all(
-            "DELETE FROM one_time_keys WHERE algorithm = :algorithm AND (user_id, device_id, turn) IN ("
-            "SELECT d.user_id, d.device_id, (SELECT min(k.turn) FROM one_time_keys k"
-            " WHERE k.user_id = d.user_id AND k.device_id = d.device_id AND k.algorithm = :algorithm)"
-            " FROM devices d WHERE d.user_id = ANY(:users) AND d.user_id || ' ' || d.device_id = ANY(:pairs))"
-            " RETURNING user_id, device_id, algorithm, key_id, key",
+            "UPDATE one_time_keys SET taken = taken + 1"
+            " WHERE user_id = :user_id AND device_id = :device_id AND algorithm = :algorithm"
+            " AND turn = (SELECT min(k.turn) FROM one_time_keys k"
+            " WHERE k.user_id = :user_id AND k.device_id = :device_id AND k.algorithm = :algorithm)"
+            " RETURNING user_id, device_id, algorithm, turn, size, taken, key_ids, keys",
+            user_id=user_id,
+            device_id=device_id,
             algorithm=algorithm,
-            users=_users(devices),
-            pairs=_pairs(devices),
         )
-        taken.extend(Given(*row) for row in rows)
-    return taken
+    else:
+        for algorithm, devices in _by_algorithm(wanted).items():
+            rows += await tx.all(
+                "UPDATE one_time_keys SET taken = taken + 1"
+                " WHERE algorithm = :algorithm AND (user_id, device_id, turn) IN ("
+                "SELECT d.user_id, d.device_id, (SELECT min(k.turn) FROM one_time_keys k"
+                " WHERE k.user_id = d.user_id AND k.device_id = d.device_id AND k.algorithm = :algorithm)"
+                " FROM devices d WHERE d.user_id = ANY(:users)"
+                " AND d.user_id || ' ' || d.device_id = ANY(:pairs))"
+                " RETURNING user_id, device_id, algorithm, turn, size, taken, key_ids, keys",
+                algorithm=algorithm,
+                users=_users(devices),
+                pairs=_pairs(devices),
+            )
+    await _remove_empty(tx, rows)
+    return [_given(row) for row in rows]
+
+
+def _given(row: Row) -> Given:
+    user_id, device_id, algorithm, _, _, taken, key_ids, keys = row
+    key_id = orjson.loads(key_ids)[taken - 1]
+    return Given(user_id, device_id, algorithm, key_id, bytes(_array.decode(keys)[taken - 1]))
+
+
+async def _remove_empty(tx: Write, rows: list[Row]) -> None:
+    empty = [row for row in rows if row[4] == row[5]]
+    if empty:
+        await tx.many(
+            "DELETE FROM one_time_keys WHERE user_id = :user_id AND device_id = :device_id"
+            " AND algorithm = :algorithm AND turn = :turn",
+            [dict(zip(("user_id", "device_id", "algorithm", "turn"), row, strict=False)) for row in empty],
+        )
 
 
 async def _fallbacks(tx: Write, wanted: dict[Wanted, deque[int]]) -> list[tuple[Given, bool]]:
@@ -258,7 +321,7 @@ async def _fallbacks(tx: Write, wanted: dict[Wanted, deque[int]]) -> list[tuple[
 async def counts(tx: Read, user_id: str, device_id: str) -> dict[str, int]:
     """Give how many one-time keys of each algorithm a device has."""
     rows = await tx.all(
-        "SELECT algorithm, count(*) FROM one_time_keys"
+        "SELECT algorithm, CAST(sum(size - taken) AS BIGINT) FROM one_time_keys"
         " WHERE user_id = :user_id AND device_id = :device_id GROUP BY algorithm",
         user_id=user_id,
         device_id=device_id,

@@ -8,13 +8,15 @@ from chamberlain.matrix.errors import InvalidParam
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.stream_tokens import parse_position
 
+NO_KEYS = msgspec.Raw(b"{}")
+
 
 class UploadKeys(Request):
     """Keys of the requester's device."""
 
     device_keys: JsonObject | None = None
-    one_time_keys: dict[str, msgspec.Raw] | None = None
-    fallback_keys: dict[str, msgspec.Raw] | None = None
+    one_time_keys: msgspec.Raw = NO_KEYS
+    fallback_keys: msgspec.Raw = NO_KEYS
 
 
 class KeyCountsAnswer(Response):
@@ -66,8 +68,8 @@ async def upload_keys(ctx: Context, request: UploadKeys) -> KeyCountsAnswer:
         requester.user_id,
         requester.device_id,
         request.device_keys,
-        request.one_time_keys or {},
-        request.fallback_keys or {},
+        bytes(request.one_time_keys),
+        bytes(request.fallback_keys),
     )
     return KeyCountsAnswer(one_time_key_counts=counts)
 

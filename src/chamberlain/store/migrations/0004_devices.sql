@@ -24,16 +24,19 @@ CREATE TABLE device_keys (
     PRIMARY KEY (user_id, device_id)
 ) /* without rowid */;
 
--- turn: the order in which the keys of a device are given out.
+-- A few keys of one upload in one row: key_ids and keys are JSON arrays of the same length, `size`. The first
+-- `taken` of them have been given out. turn: the order in which the rows of a device are given out.
 CREATE TABLE one_time_keys (
     user_id TEXT NOT NULL,
     device_id TEXT NOT NULL,
     algorithm TEXT NOT NULL,
     turn BIGINT NOT NULL,
-    key_id TEXT NOT NULL,
-    key BYTEA NOT NULL,
+    size BIGINT NOT NULL,
+    taken BIGINT NOT NULL,
+    key_ids BYTEA NOT NULL,
+    keys BYTEA NOT NULL,
     PRIMARY KEY (user_id, device_id, algorithm, turn)
-) /* without rowid */;
+);
 
 CREATE TABLE fallback_keys (
     user_id TEXT NOT NULL,
