@@ -133,21 +133,20 @@ class Heads:
 
     async def load(self, head: Head, keys: Iterable[StateKey]) -> None:
         """Have these keys of the current state in `head.state`."""
-        missing = [key for key in keys if key not in head.state]
-        if not missing:
-            return
-        if head.is_new:
-            head.state.update(dict.fromkeys(missing))
-            return
-        point = head.point
-        found = await self._db.read(load_state, point, missing)
-        if head.point != point:
-            await self.load(head, missing)
-            return
-        if len(head.state) + len(found) > STATE_KEPT:
-            head.state = {key: head.state[key] for key in (CREATE, POWER_LEVELS) if key in head.state}
-        for key, entry in found.items():
-            head.state[key] = None if entry is None else Stored(*entry)
+        wanted = list(keys)
+        while missing := [key for key in wanted if key not in head.state]:
+            if head.is_new:
+                head.state.update(dict.fromkeys(missing))
+                return
+            point = head.point
+            found = await self._db.read(load_state, point, missing)
+            if head.point != point:
+                continue
+            if len(head.state) + len(found) > STATE_KEPT:
+                kept = (CREATE, POWER_LEVELS, *wanted)
+                head.state = {key: head.state[key] for key in kept if key in head.state}
+            for key, entry in found.items():
+                head.state[key] = None if entry is None else Stored(*entry)
 
     async def current(self, room_id: str, kind: str, state_key: str = "") -> Event | None:
         """Give one event of a room's current state, or None.
