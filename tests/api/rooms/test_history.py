@@ -120,7 +120,9 @@ async def test_filters(alice: Client, bob: Client) -> None:
     await bob.join(room)
     root = await alice.say(room, "one")
     await bob.say(room, "two")
-    await bob.send(room, "m.room.message", {"msgtype": "m.image", "body": "pic", "url": "mxc://example.org/a"})
+    await bob.send(
+        room, "m.room.message", {"msgtype": "m.image", "body": "pic", "url": "mxc://example.org/a"}
+    )
     annotation = {"m.relates_to": {"rel_type": "m.annotation", "event_id": root, "key": "+"}}
     await bob.send(room, "m.reaction", annotation)
 
@@ -235,7 +237,9 @@ async def test_redacted_events_show_as_redacted(alice: Client, bob: Client) -> N
     room = await alice.create_room(preset="public_chat")
     await bob.join(room)
     event = await alice.say(room, "oops")
-    redaction = (await alice.put(path("rooms", room, "redact", event, "t"), {"reason": "typo"})).ok()["event_id"]
+    redaction = (await alice.put(path("rooms", room, "redact", event, "t"), {"reason": "typo"})).ok()[
+        "event_id"
+    ]
     shown = next(found for found in await whole(bob, room) if found["event_id"] == event)
     single = (await bob.get(path("rooms", room, "event", event))).ok()
 
