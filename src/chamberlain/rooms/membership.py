@@ -9,6 +9,7 @@ from chamberlain.matrix.errors import Forbidden, MatrixError
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import EventID, RoomID
 from chamberlain.matrix.types import JsonObject
+from chamberlain.rooms.inheritance import Inheritance
 from chamberlain.rooms.pipeline.consequences import MEMBER, text_of
 from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
 from chamberlain.rooms.pipeline.submit import Submit
@@ -25,11 +26,14 @@ _IN_ROOM = ("join", "invite", "knock")
 class Membership:
     """Changes what a user is in a room."""
 
-    def __init__(self, db: Database, heads: Heads, submit: Submit, profiles: Profiles) -> None:
+    def __init__(
+        self, db: Database, heads: Heads, submit: Submit, profiles: Profiles, inheritance: Inheritance
+    ) -> None:
         self._db = db
         self._heads = heads
         self._submit = submit
         self._profiles = profiles
+        self._inheritance = inheritance
         self.leave_guard: LeaveGuard | None = None
         """Set by who must be able to refuse that users leave: server notices."""
 
@@ -57,7 +61,9 @@ class Membership:
         if authorizer is not None:
             await self._check_restricted(room_id, user_id)
             extra[AUTHORIZER] = authorizer
-        return await self._change(user_id, room_id, user_id, "join", reason, extra)
+        event_id = await self._change(user_id, room_id, user_id, "join", reason, extra)
+        await self._inheritance.after_join(user_id, room_id)
+        return event_id
 
     async def check_admits_guests(self, room_id: str) -> None:
         """Do nothing where guests may join the room.

@@ -12,12 +12,12 @@ from chamberlain.matrix.events import Draft, Event
 from chamberlain.matrix.ids import RoomID, parse_user_id
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import RoomVersion, get_room_version
+from chamberlain.rooms.inheritance import Inheritance
 from chamberlain.rooms.joined import must_be_joined
 from chamberlain.rooms.messages import CANONICAL_ALIAS
 from chamberlain.rooms.pipeline.consequences import MEMBER, text_of
 from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Head, Heads
 from chamberlain.rooms.pipeline.submit import Submit
-from chamberlain.rooms.ports import Profiles
 from chamberlain.rooms.power import may_set
 from chamberlain.rooms.succession import (
     HANDED_ON,
@@ -44,14 +44,20 @@ class Upgrade:
     """Replaces rooms."""
 
     def __init__(
-        self, db: Database, clock: Clock, rng: Rng, heads: Heads, submit: Submit, profiles: Profiles
+        self,
+        db: Database,
+        clock: Clock,
+        rng: Rng,
+        heads: Heads,
+        submit: Submit,
+        inheritance: Inheritance,
     ) -> None:
         self._db = db
         self._clock = clock
         self._rng = rng
         self._heads = heads
         self._submit = submit
-        self._profiles = profiles
+        self._inheritance = inheritance
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def upgrade(
@@ -100,8 +106,8 @@ class Upgrade:
         levels = power_levels(create.event, _event(head), version, user_id, additional)
         working = raised_for(levels, version, user_id)
         state = await self._handed_on(head, version)
-        member = await self._own_membership(user_id)
-        first: list[State] = [("m.room.create", "", content), (MEMBER, user_id, member)]
+        member = await self._heads.current(room_id, MEMBER, user_id)
+        first: list[State] = [("m.room.create", "", content), (MEMBER, user_id, _joining(member))]
         first.append(("m.room.power_levels", "", working))
         new_id = f"!{self._rng.id(18)}:{user_id.partition(':')[2]}"
         new_room = await self._submit.create(new_id, version, self._drafts(user_id, new_id, first + state))
@@ -128,15 +134,6 @@ class Upgrade:
             if key == ""
         ]
 
-    async def _own_membership(self, user_id: str) -> JsonObject:
-        display_name, avatar_url = await self._profiles.in_rooms(user_id)
-        content: JsonObject = {"membership": "join"}
-        if display_name is not None:
-            content["displayname"] = display_name
-        if avatar_url is not None:
-            content["avatar_url"] = avatar_url
-        return content
-
     def _drafts(self, user_id: str, room_id: str, state: Sequence[State]) -> list[Draft]:
         now = self._clock.now()
         return [
@@ -159,6 +156,7 @@ class Upgrade:
     async def _wind_up(self, user_id: str, room_id: str, new_room: str) -> None:
         """Move the names to the new room and quiet the old one, as far as the user may."""
         await self._db.write(directory.move, room_id, new_room, self._clock.now())
+        await self._inheritance.after_join(user_id, new_room)
         named = await self._heads.current(room_id, CANONICAL_ALIAS)
         if named is not None and named.content:
             moved = await self._db.read(aliases.list_of, new_room)
@@ -183,6 +181,13 @@ class Upgrade:
 def _event(head: Head) -> Event | None:
     stored = head.state.get(POWER_LEVELS)
     return None if stored is None else stored.event
+
+
+def _joining(member: Event | None) -> JsonObject:
+    """The content of a member event for the new room, from that of the old one."""
+    content = {} if member is None else member.content
+    names = {name: content[name] for name in ("displayname", "avatar_url") if name in content}
+    return {"membership": "join"} | names
 
 
 def _state_of(client: bytes) -> State:

@@ -5,6 +5,7 @@ from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.create import CreateRoom
 from chamberlain.rooms.directory import Directory
 from chamberlain.rooms.history import History
+from chamberlain.rooms.inheritance import Inheritance
 from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.mutual import Mutual
@@ -133,6 +134,7 @@ def build_rooms(
     )
     aliases = Aliases(db, clock, heads, server_name)
     summaries = Summaries(db, heads, aliases)
+    inheritance = Inheritance(db, heads)
     typing = Typing(clock)
     db.subscribe(typing.follow)
     return Rooms(
@@ -140,14 +142,14 @@ def build_rooms(
         heads=heads,
         submit=submit,
         create=create,
-        membership=Membership(db, heads, submit, profiles),
+        membership=Membership(db, heads, submit, profiles, inheritance),
         aliases=aliases,
         messages=Messages(db, heads, submit, aliases),
         reading=Reading(db, clock, heads),
         typing=typing,
         receipts=Receipts(db, clock, heads),
         directory=Directory(db, clock, heads, submit, aliases),
-        upgrade=Upgrade(db, clock, rng, heads, submit, profiles),
+        upgrade=Upgrade(db, clock, rng, heads, submit, inheritance),
         profile_fanout=ProfileFanout(db, clock, heads, submit, profiles),
         summaries=summaries,
         spaces=Spaces(db, summaries),

@@ -29,6 +29,22 @@ async def test_a_receipt_moves_forward_only(server: Server, alice: Client, kind:
         assert await receipts_of(server, alice, room) == {(kind, ""): stands_at}
 
 
+async def test_others_see_public_receipts(alice: Client, bob: Client) -> None:
+    """A public receipt is in the sync of every member; a private one in that of its user alone."""
+    room = await alice.create_room(preset="public_chat")
+    await bob.join(room)
+    event = await alice.say(room, "hello")
+    for kind, seen_by in (("m.read.private", [bob]), ("m.read", [alice, bob])):
+        for client in (alice, bob):
+            await client.sync()
+        (await read(bob, room, event, kind)).ok()
+        for client in (alice, bob):
+            joined = (await client.sync()).get("rooms", {}).get("join", {})
+            ephemeral = joined.get(room, {}).get("ephemeral", {}).get("events", [])
+            shown = [list(one["content"][event][kind]) for one in ephemeral]
+            assert shown == ([[bob.user_id]] if client in seen_by else []), (kind, client.user_id)
+
+
 async def test_receipts_of_threads_are_apart(server: Server, alice: Client) -> None:
     """Each thread, the main timeline and the whole room have receipts of their own."""
     room = await alice.create_room()

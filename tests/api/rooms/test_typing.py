@@ -32,6 +32,19 @@ async def test_one_types_until_one_stops(server: Server, alice: Client, bob: Cli
         assert typing_in(server, room) == []
 
 
+async def test_others_see_who_types(alice: Client, bob: Client) -> None:
+    """The sync of another member tells who types, and then that nobody does; an idle sync tells nothing."""
+    room = await alice.create_room(preset="public_chat")
+    await bob.join(room)
+    await alice.sync()
+    for typing, shown in ((True, [bob.user_id]), (False, [])):
+        await set_typing(bob, room, typing)
+        ephemeral = (await alice.sync())["rooms"]["join"][room]["ephemeral"]["events"]
+        assert ephemeral == [{"type": "m.typing", "content": {"user_ids": shown}}]
+        await set_typing(bob, room, typing)
+        assert "rooms" not in await alice.sync()
+
+
 async def test_what_ends_typing(server: Server, alice: Client, bob: Client) -> None:
     """Sending the message ends it, and so does leaving the room; the message of another does not."""
     room = await alice.create_room(preset="public_chat")

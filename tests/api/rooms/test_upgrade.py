@@ -172,3 +172,58 @@ async def test_join_rules_that_the_version_has_not(alice: Client, version: str, 
     old = await alice.create_room(room_version="10", initial_state=[rules])
     new = await upgrade(alice, old, version)
     assert (await alice.state(new, "m.room.join_rules")).ok()["join_rule"] == rule
+
+
+async def test_own_settings_follow(alice: Client, bob: Client) -> None:
+    """Tags, push rules and the direct chats of whoever joins, and of who upgraded, are the new room's too."""
+    old = await alice.create_room(preset="public_chat")
+    await bob.join(old)
+    match = {"kind": "event_match", "key": "room_id", "pattern": old}
+    for client in (alice, bob):
+        (
+            await client.put(
+                path("user", client.user_id, "rooms", old, "tags", "m.favourite"), {"order": 0.5}
+            )
+        ).ok()
+        direct = path("user", client.user_id, "account_data", "m.direct")
+        (
+            await client.put(
+                direct, {"@carol:example.org": [old], "@dan:example.org": ["!other:example.org"]}
+            )
+        ).ok()
+        (await client.put(path("pushrules", "global", "room", old), {"actions": ["notify"]})).ok()
+        rule = {"actions": [], "conditions": [match]}
+        (await client.put(path("pushrules", "global", "override", old), rule)).ok()
+        (await client.put(path("pushrules", "global", "override", old, "enabled"), {"enabled": False})).ok()
+    new = await upgrade(alice, old, "10")
+    await bob.join(new)
+    for client in (alice, bob):
+        tags = (await client.get(path("user", client.user_id, "rooms", new, "tags"))).ok()
+        assert tags == {"tags": {"m.favourite": {"order": 0.5}}}
+        direct = path("user", client.user_id, "account_data", "m.direct")
+        assert (await client.get(direct)).ok() == {
+            "@carol:example.org": [old, new],
+            "@dan:example.org": ["!other:example.org"],
+        }
+        room = (await client.get(path("pushrules", "global", "room", new))).ok()
+        assert room["actions"] == ["notify"]
+        override = (await client.get(path("pushrules", "global", "override", new))).ok()
+        assert override["conditions"] == [match | {"pattern": new}]
+        assert (override["actions"], override["enabled"]) == ([], False)
+
+
+async def test_own_settings_of_the_new_room_stay(alice: Client, bob: Client) -> None:
+    """What a user has set for the new room is not replaced, also when they come back later."""
+    old = await alice.create_room(preset="public_chat")
+    await bob.join(old)
+    (await bob.put(path("user", bob.user_id, "rooms", old, "tags", "m.favourite"))).ok()
+    (await bob.put(path("pushrules", "global", "room", old), {"actions": ["notify"]})).ok()
+    new = await upgrade(alice, old, "10")
+    (await bob.put(path("user", bob.user_id, "rooms", new, "tags", "m.lowpriority"))).ok()
+    (await bob.put(path("pushrules", "global", "room", new), {"actions": []})).ok()
+    for _ in range(2):
+        await bob.join(new)
+        tags = (await bob.get(path("user", bob.user_id, "rooms", new, "tags"))).ok()
+        assert list(tags["tags"]) == ["m.lowpriority"]
+        assert (await bob.get(path("pushrules", "global", "room", new))).ok()["actions"] == []
+        await bob.leave(new)
