@@ -4,7 +4,7 @@ import msgspec
 
 from chamberlain.matrix.errors import InvalidParam, NotFound
 from chamberlain.runtime.clock import Clock
-from chamberlain.store import connections, device_lists, devices
+from chamberlain.store import connections, devices
 from chamberlain.store.connections import Connection
 from chamberlain.store.database import Database
 from chamberlain.store.tx import Read
@@ -74,13 +74,6 @@ class DeviceList:
         """Delete devices with their tokens, keys and messages; the ids of those that existed."""
         return await self._db.write(devices.delete_many, user_id, device_ids)
 
-    async def changes(self, user_id: str, since: int, upto: int) -> tuple[list[str], list[str]]:
-        """Whose keys a user must query anew, and who shares no room with the user any more.
-
-        Of what happened in `since` < position <= `upto`.
-        """
-        return await self._db.snapshot(_changes, user_id, since, upto)
-
 
 def check_display_name(display_name: str | None) -> None:
     """Refuse a display name that is too long.
@@ -97,9 +90,3 @@ async def _list(tx: Read, user_id: str) -> list[Device]:
     for connection in await connections.list_of(tx, user_id):
         seen.setdefault(connection.device_id, connection)
     return [Device(*row, seen.get(row[0])) for row in await devices.list_of(tx, user_id)]
-
-
-async def _changes(tx: Read, user_id: str, since: int, upto: int) -> tuple[list[str], list[str]]:
-    changed = await device_lists.changed_for(tx, user_id, since, upto)
-    changed |= await device_lists.newly_shared(tx, user_id, since, upto)
-    return sorted(changed), sorted(await device_lists.left(tx, user_id, since, upto))

@@ -55,39 +55,3 @@ async def sharing_a_room(tx: Read, user_id: str, user_ids: list[str]) -> set[str
         user_id=user_id,
     )
     return {row[0] for row in rows}
-
-
-async def newly_shared(tx: Read, user_id: str, since: int, upto: int) -> set[str]:
-    """Give the users in a room with `user_id` where one of the two has a membership of that stretch.
-
-    `since` < position <= `upto`; among them may be users with whom a room was shared before.
-    """
-    rows = await tx.all(
-        "SELECT DISTINCT theirs.user_id FROM memberships mine"
-        " JOIN memberships theirs ON theirs.room_id = mine.room_id"
-        " WHERE mine.user_id = :user_id AND mine.membership = 'join' AND theirs.membership = 'join'"
-        " AND theirs.user_id <> :user_id AND ((mine.position > :since AND mine.position <= :upto)"
-        " OR (theirs.position > :since AND theirs.position <= :upto))",
-        user_id=user_id,
-        since=since,
-        upto=upto,
-    )
-    return {row[0] for row in rows}
-
-
-async def left(tx: Read, user_id: str, since: int, upto: int) -> set[str]:
-    """Give the users who share no room with `user_id` and may have until `since` (`upto` is the end)."""
-    rows = await tx.all(
-        "SELECT DISTINCT theirs.user_id FROM memberships mine"
-        " JOIN memberships theirs ON theirs.room_id = mine.room_id"
-        " WHERE mine.user_id = :user_id AND mine.membership IN ('join', 'leave', 'ban')"
-        " AND theirs.membership IN ('join', 'leave', 'ban') AND theirs.user_id <> :user_id"
-        " AND (mine.membership <> 'join' OR theirs.membership <> 'join')"
-        " AND ((mine.membership <> 'join' AND mine.position > :since AND mine.position <= :upto)"
-        " OR (theirs.membership <> 'join' AND theirs.position > :since AND theirs.position <= :upto))",
-        user_id=user_id,
-        since=since,
-        upto=upto,
-    )
-    gone = {row[0] for row in rows}
-    return gone - await sharing_a_room(tx, user_id, sorted(gone))

@@ -120,7 +120,8 @@ async def test_changes_of_keys_concern_users_in_a_common_room(
         return str(StreamToken("e", server.app.services.db.position))
 
     start = now()
-    room = await alice.create_room(preset="public_chat")
+    encryption = {"type": "m.room.encryption", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
+    room = await alice.create_room(preset="public_chat", initial_state=[encryption])
     await bob.join(room)
     assert alice.user_id in (await changes(start))["changed"]
 

@@ -7,6 +7,7 @@ from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import InvalidParam
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.stream_tokens import parse_position
+from chamberlain.sync.assemble.device_lists import device_lists_between
 
 NO_KEYS = msgspec.Raw(b"{}")
 
@@ -98,5 +99,5 @@ async def get_key_changes(ctx: Context, request: KeyChanges) -> ChangedUsers:
     since, upto = parse_position(request.from_), parse_position(request.to)
     if since is None or upto is None:
         raise InvalidParam("from and to must be tokens of /sync")
-    changed, left = await ctx.services.devices.device_list.changes(ctx.requester.user_id, since, upto)
-    return ChangedUsers(changed=changed, left=left)
+    lists = await ctx.services.db.snapshot(device_lists_between, ctx.requester.user_id, since, upto)
+    return ChangedUsers(changed=list(lists.changed), left=list(lists.left))
