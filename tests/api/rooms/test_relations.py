@@ -50,7 +50,7 @@ def ids(answer: dict[str, Any]) -> list[str]:
 
 
 async def test_the_newest_edit_is_bundled(alice: Client, bob: Client) -> None:
-    """Another member finds the newest edit with the event, whose own content stays; redacting it brings back the one before."""
+    """Another member finds it with the event, whose own content stays; redacting it brings back the one before."""
     room = await alice.create_room(preset="public_chat")
     await bob.join(room)
     event = await alice.say(room, "one")
