@@ -300,7 +300,7 @@ async def _state(
         event
         for event in found.values()
         if filter.matches(event.type, event.sender)
-        and (filter.contains_url is None or event.contains_url is filter.contains_url)
+        and (filter.contains_url is None or event.contains_url == filter.contains_url)
     ]
 
 

@@ -35,7 +35,7 @@ _decode_form = msgspec.json.Decoder(_Form).decode
 _decode_raw_form = msgspec.json.Decoder(_RawForm).decode
 
 
-class StoredEvent(msgspec.Struct, frozen=True):
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """An event with what the database knows of it."""
 
     nid: int
@@ -54,6 +54,7 @@ class StoredEvent(msgspec.Struct, frozen=True):
     replaces: str | None
     thread: str | None
     contains_url: bool
+    """0 or 1 from SQLite, so compare it with `==`: converting it costs as much as all the rest."""
     txn_device: str | None
     txn_id: str | None
     client: bytes
@@ -157,7 +158,7 @@ async def find_by_txn(tx: Read, user_id: str, device: str, path: str, txn_id: st
 
 def stored(row: Row) -> StoredEvent:
     """Make an event of `STORED_COLUMNS`."""
-    return StoredEvent(*(*row[:15], bool(row[15]), *row[16:]))
+    return StoredEvent(*row)
 
 
 def _full(row: Row) -> tuple[Event, int, int]:

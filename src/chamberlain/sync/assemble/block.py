@@ -56,7 +56,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         wanted = self.filter.room.timeline
         if not wanted.is_open and not wanted.matches(event.type, event.sender):
             return False
-        if wanted.contains_url is not None and event.contains_url is not wanted.contains_url:
+        if wanted.contains_url is not None and event.contains_url != wanted.contains_url:
             return False
         if not wanted.wants_room(event.room_id):
             return False
@@ -67,7 +67,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         wanted = self.filter.room.state
         if not wanted.is_open and not wanted.matches(event.type, event.sender):
             return False
-        if wanted.contains_url is not None and event.contains_url is not wanted.contains_url:
+        if wanted.contains_url is not None and event.contains_url != wanted.contains_url:
             return False
         return wanted.wants_room(event.room_id)
 

@@ -142,7 +142,7 @@ class Recent:
         found = dict(kept)
         if unknown:
             drops = self._drops
-            for event in await self._db.read(current_members, room_id, unknown):
+            for event in (await self._db.read(current_members, {room_id: unknown}))[room_id]:
                 found[event.state_key or ""] = event
             if drops == self._drops:
                 kept.update(found)

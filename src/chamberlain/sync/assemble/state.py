@@ -30,15 +30,13 @@ async def full_states(tx: Read, ask: Ask, timelines: Sequence[Timeline]) -> Stat
     ends = await current_states(tx, [room for room in rooms if room not in points], members=not ask.is_lazy)
     for room_id, point in points.items():
         ends[room_id] = await _at(tx, point, ask)
+    if ask.is_lazy:
+        await _add_lazy_members(tx, ask, timelines, ends, points)
     earlier = await _replaced(tx, ask, timelines)
-    found: States = {}
-    for timeline in timelines:
-        room_id = timeline.room_id
-        state = ends[room_id]
-        if ask.is_lazy:
-            state = state + await _lazy_members(tx, ask, timeline, state, points.get(room_id))
-        found[room_id] = _wanted(ask, _before_timeline(ask, timeline, state, earlier, -1))
-    return found
+    return {
+        timeline.room_id: _wanted(ask, _before_timeline(ask, timeline, ends[timeline.room_id], earlier, -1))
+        for timeline in timelines
+    }
 
 
 async def left_state(tx: Read, ask: Ask, timeline: Timeline, since: int | None) -> list[StoredEvent]:
@@ -54,30 +52,34 @@ async def left_state(tx: Read, ask: Ask, timeline: Timeline, since: int | None) 
         state = await _at(tx, point, ask)
     else:
         state = await _changed(tx, old, point)
+    states = {timeline.room_id: state}
     if ask.is_lazy:
-        state = state + await _lazy_members(tx, ask, timeline, state, point)
+        await _add_lazy_members(tx, ask, [timeline], states, {timeline.room_id: point})
     known_to = -1 if old is None or since is None else since
-    return _wanted(ask, _before_timeline(ask, timeline, state, earlier, known_to))
+    return _wanted(ask, _before_timeline(ask, timeline, states[timeline.room_id], earlier, known_to))
 
 
 async def changed_states(tx: Read, ask: Ask, timelines: Sequence[Timeline], since: int) -> States:
     """Give what of the state of rooms the user is joined to differs from what it was at `since`."""
     if ask.filter.room.state.is_closed:
         return {timeline.room_id: [] for timeline in timelines}
-    earlier = await _replaced(tx, ask, timelines)
-    found: States = {}
+    ends: States = {}
+    known_to: dict[str, int] = {}
     for timeline in timelines:
         room_id = timeline.room_id
         old, new = await point_at(tx, room_id, since), await point_at(tx, room_id, timeline.upto)
+        known_to[room_id] = -1 if old is None else since
         if new is None:
-            found[room_id] = []
-            continue
-        state = await (_at(tx, new, ask) if old is None else _changed(tx, old, new))
-        if ask.is_lazy:
-            state = state + await _lazy_members(tx, ask, timeline, state, None)
-        known_to = -1 if old is None else since
-        found[room_id] = _wanted(ask, _before_timeline(ask, timeline, state, earlier, known_to))
-    return found
+            ends[room_id] = []
+        else:
+            ends[room_id] = await (_at(tx, new, ask) if old is None else _changed(tx, old, new))
+    if ask.is_lazy:
+        await _add_lazy_members(tx, ask, timelines, ends, {})
+    earlier = await _replaced(tx, ask, timelines)
+    return {
+        room_id: _wanted(ask, _before_timeline(ask, timeline, ends[room_id], earlier, known_to[room_id]))
+        for room_id, timeline in ((timeline.room_id, timeline) for timeline in timelines)
+    }
 
 
 async def _where_not_current(tx: Read, timelines: Sequence[Timeline]) -> dict[str, Point]:
@@ -139,26 +141,36 @@ def _before_timeline(
     return kept
 
 
-async def _lazy_members(
-    tx: Read, ask: Ask, timeline: Timeline, state: Sequence[StoredEvent], point: Point | None
-) -> list[StoredEvent]:
-    """The members whom the device needs to show the timeline, and has not; at a point, or now."""
+def _missing_members(ask: Ask, timeline: Timeline, state: Sequence[StoredEvent]) -> list[str]:
+    """The members whom the device needs to show the timeline, and has not."""
     there = {event.state_key for event in state if event.type == MEMBER}
     if not ask.state_after:
         there.update(event.state_key for event in timeline.events if event.type == MEMBER)
     needed = {event.sender for event in timeline.events} | timeline.also_needed
-    missing = [
-        user_id
-        for user_id in sorted(needed)
-        if user_id not in there and not ask.knows(timeline.room_id, user_id)
+    return [
+        user_id for user_id in needed if user_id not in there and not ask.knows(timeline.room_id, user_id)
     ]
-    if not missing:
-        return []
-    if point is None:
-        return await current_members(tx, timeline.room_id, missing)
-    keys = await find_keys(tx, [(MEMBER, user_id) for user_id in missing])
-    nids = (await get_many(tx, point, keys.values())).values()
-    return list((await list_by_nid(tx, list(nids))).values())
+
+
+async def _add_lazy_members(
+    tx: Read, ask: Ask, timelines: Sequence[Timeline], states: States, points: Mapping[str, Point]
+) -> None:
+    """Add the members whom the device needs, as they are now, or at the room's point where it has one."""
+    now: dict[str, list[str]] = {}
+    for timeline in timelines:
+        room_id = timeline.room_id
+        missing = _missing_members(ask, timeline, states[room_id])
+        if not missing:
+            continue
+        if room_id in points:
+            keys = await find_keys(tx, [(MEMBER, user_id) for user_id in missing])
+            nids = (await get_many(tx, points[room_id], keys.values())).values()
+            states[room_id] = [*states[room_id], *(await list_by_nid(tx, list(nids))).values()]
+        else:
+            now[room_id] = missing
+    if now:
+        for room_id, members in (await current_members(tx, now)).items():
+            states[room_id] = [*states[room_id], *members]
 
 
 def _wanted(ask: Ask, state: Iterable[StoredEvent]) -> list[StoredEvent]:

@@ -5,6 +5,7 @@ All of it is one read of one state of the database.
 
 from collections.abc import Iterable, Sequence
 
+from chamberlain.rooms.bundles import bundled
 from chamberlain.rooms.pipeline.consequences import MEMBER
 from chamberlain.rooms.serialize import client_event, load_extras
 from chamberlain.store import account_data, memberships, receipts, unread
@@ -89,6 +90,8 @@ async def _write_events(
 ) -> None:
     shown = [event for timeline in timelines.values() for event in timeline.events]
     extras = await load_extras(tx, [*shown, *(event for state in states.values() for event in state)])
+    for event_id, bundle in (await bundled(tx, shown, ask.viewer, ask.now)).items():
+        extras[event_id] = extras.get(event_id, b"") + bundle
     for room_id, timeline in timelines.items():
         block, state = blocks[room_id], states.get(room_id, [])
         block.timeline = [
