@@ -15,6 +15,7 @@ from chamberlain.matrix.signing import SigningKey
 from chamberlain.media.wiring import build_media
 from chamberlain.rooms.wiring import build_rooms
 from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.http_client import AddressRules, HttpClient
 from chamberlain.runtime.rng import Rng
 from chamberlain.store import identity
 from chamberlain.store.connect import open_database
@@ -29,9 +30,12 @@ class ConfigError(Exception):
 class App:
     """A built server. `start` begins its background work, `close` ends everything."""
 
-    def __init__(self, asgi: Application, services: Services, first_admin: tuple[str, str] | None) -> None:
+    def __init__(
+        self, asgi: Application, services: Services, http: HttpClient, first_admin: tuple[str, str] | None
+    ) -> None:
         self.asgi = asgi
         self.services = services
+        self._http = http
         self.first_admin = first_admin
         """The name and one-time password of the first administrator, when this start made it."""
 
@@ -61,6 +65,7 @@ class App:
             services.accounts,
         ):
             await room.close()
+        await self._http.close()
         await services.db.close()
 
 
@@ -88,8 +93,13 @@ async def build(config: Config, *, clock: Clock | None = None, rng: Rng | None =
 async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
     await _claim(db, config.server_name, rng)
     signing_key = _signing_key(config.signing_key_path, rng)
-    accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords)
-    devices = build_devices(db, clock, config.server_name)
+    outbound = config.outbound
+    http = HttpClient(
+        AddressRules(outbound.blocked_addresses, outbound.allowed_addresses),
+        verify_certificates=outbound.verify_certificates,
+    )
+    accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords, http)
+    devices = build_devices(db, clock, config.server_name, accounts.last_seen)
     media = build_media(db, clock, rng, config.media, config.media_path, config.server_name)
     rooms = build_rooms(
         db,
@@ -136,7 +146,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
     sync.end_with(services.shutdown)
     first_admin = await accounts.registration.ensure_first_admin(config.admin.first_admin)
     asgi = Application(services, load(), rng=rng, log_requests=config.log.level == "debug")
-    return App(asgi, services, first_admin)
+    return App(asgi, services, http, first_admin)
 
 
 async def _claim(db: Database, server_name: str, rng: Rng) -> None:

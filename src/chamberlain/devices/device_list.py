@@ -2,12 +2,12 @@
 
 import msgspec
 
+from chamberlain.accounts.last_seen import LastSeen
 from chamberlain.matrix.errors import InvalidParam, NotFound
 from chamberlain.runtime.clock import Clock
-from chamberlain.store import connections, devices
+from chamberlain.store import devices
 from chamberlain.store.connections import Connection
 from chamberlain.store.database import Database
-from chamberlain.store.tx import Read
 
 MAX_NAME_LENGTH = 100
 """Longer display names than this many characters are refused."""
@@ -27,13 +27,17 @@ class Device(msgspec.Struct, frozen=True):
 class DeviceList:
     """Lists, names and deletes devices."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, last_seen: LastSeen) -> None:
         self._db = db
         self._clock = clock
+        self._last_seen = last_seen
 
     async def list_of(self, user_id: str) -> list[Device]:
         """The devices of a user, by their ids."""
-        return await self._db.read(_list, user_id)
+        seen: dict[str, Connection] = {}
+        for connection in await self._last_seen.connections_of(user_id):
+            seen.setdefault(connection.device_id, connection)
+        return [Device(*row, seen.get(row[0])) for row in await self._db.read(devices.list_of, user_id)]
 
     async def get(self, user_id: str, device_id: str) -> Device:
         """One device.
@@ -41,7 +45,7 @@ class DeviceList:
         Raises:
             NotFound: the user has no such device.
         """
-        for device in await self._db.read(_list, user_id):
+        for device in await self.list_of(user_id):
             if device.device_id == device_id:
                 return device
         raise NotFound("No such device")
@@ -83,10 +87,3 @@ def check_display_name(display_name: str | None) -> None:
     """
     if display_name is not None and len(display_name) > MAX_NAME_LENGTH:
         raise InvalidParam(f"A device's display name has at most {MAX_NAME_LENGTH} characters")
-
-
-async def _list(tx: Read, user_id: str) -> list[Device]:
-    seen: dict[str, Connection] = {}
-    for connection in await connections.list_of(tx, user_id):
-        seen.setdefault(connection.device_id, connection)
-    return [Device(*row, seen.get(row[0])) for row in await devices.list_of(tx, user_id)]

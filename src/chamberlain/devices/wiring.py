@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from chamberlain.accounts.last_seen import LastSeen
 from chamberlain.devices.backups import Backups
 from chamberlain.devices.cross_signing import CrossSigning
 from chamberlain.devices.device_list import DeviceList
@@ -32,9 +33,9 @@ class Devices:
         "to_device",
     )
 
-    def __init__(self, db: Database, clock: Clock, server_name: str) -> None:
+    def __init__(self, db: Database, clock: Clock, server_name: str, last_seen: LastSeen) -> None:
         cache = KeyCache(db)
-        self.device_list = DeviceList(db, clock)
+        self.device_list = DeviceList(db, clock, last_seen)
         self.keys = Keys(db, cache, server_name)
         self.counter = KeyCounter(db)
         self.cross_signing = CrossSigning(db)
@@ -63,6 +64,6 @@ class Devices:
         await self._tasks.close()
 
 
-def build_devices(db: Database, clock: Clock, server_name: str) -> Devices:
+def build_devices(db: Database, clock: Clock, server_name: str, last_seen: LastSeen) -> Devices:
     """Make the services."""
-    return Devices(db, clock, server_name)
+    return Devices(db, clock, server_name, last_seen)

@@ -18,6 +18,13 @@ async def test_a_device_can_be_looked_at_and_renamed(server: Server, alice: Clie
     assert {device["device_id"] for device in devices} == {alice.device_id, "PHONE"}
     assert next(d for d in devices if d["device_id"] == "PHONE")["display_name"] == "phone"
 
+    nameless = await server.login("alice", device_id="NAMELESS")
+    (await nameless.get("account/whoami")).ok()
+    unnamed = (await alice.get("devices/NAMELESS")).ok()
+    assert unnamed.keys() == {"device_id", "display_name", "last_seen_ip", "last_seen_ts"}
+    assert unnamed["display_name"] is None
+    assert unnamed["last_seen_ip"] == "127.0.0.1" and unnamed["last_seen_ts"] > 0
+
     (await alice.put("devices/PHONE", {"display_name": "old phone"})).ok()
     (await alice.put("devices/PHONE", {})).ok()
     assert (await phone.get("devices/PHONE")).ok()["display_name"] == "old phone"

@@ -7,12 +7,12 @@ from chamberlain.matrix.types import JsonObject
 
 
 class ShownDevice(Response):
-    """A device, where and when (ms) it was used last."""
+    """A device, where and when (ms) it was used last. What is not known is null: some clients need the key."""
 
     device_id: str
-    display_name: str | None = None
-    last_seen_ip: str | None = None
-    last_seen_ts: int | None = None
+    display_name: str | None
+    last_seen_ip: str | None
+    last_seen_ts: int | None
 
 
 class ShownDevices(Response):
@@ -50,13 +50,11 @@ class DeleteDevices(Request):
 
 def _show(device: Device) -> ShownDevice:
     seen = device.last_seen
-    if seen is None:
-        return ShownDevice(device_id=device.device_id, display_name=device.display_name)
     return ShownDevice(
         device_id=device.device_id,
         display_name=device.display_name,
-        last_seen_ip=seen.ip,
-        last_seen_ts=seen.last_seen,
+        last_seen_ip=None if seen is None else seen.ip,
+        last_seen_ts=None if seen is None else seen.last_seen,
     )
 
 
