@@ -111,7 +111,7 @@ class Parts:
     """A request in parts, which a test spoils and then sends."""
 
     def __init__(self, endpoint: Endpoint, names: Mapping[str, str]) -> None:
-        """`names` has values for holes of the path, by the name of the hole."""
+        """`names` has values for holes of the path and for keys of the body, by their names."""
         self.endpoint = endpoint
         self.holes = {hole: quote(value_for(hole, names), safe="") for hole in holes_of(endpoint.path)}
         self.query: dict[str, Any] = {
@@ -125,7 +125,11 @@ class Parts:
         if whole:
             self.body = sample(whole[0].kind)
         elif keys:
-            self.body = {field.wire_name: sample(field.kind) for field in keys if field.is_required}
+            self.body = {
+                field.wire_name: names.get(field.wire_name) or sample(field.kind)
+                for field in keys
+                if field.is_required
+            }
         elif fields_of(endpoint, In.UPLOAD):
             self.body = b"some bytes"
 

@@ -24,14 +24,23 @@ class Ground:
         self._admin: Client | None = None
         self._room = ""
         self._event = ""
+        self._victim = ""
+        self._since = ""
+        self._media = ""
 
     async def user(self) -> Client:
         """A normal user, in a room."""
         if self._user is None or (await self._user.get("account/whoami")).status != 200:
             self._made += 1
             self._user = await self.server.register(f"user{self._made}")
-            self._room = await self._user.create_room()
+            self._victim = (await self.server.register(f"victim{self._made}")).user_id
+            self._room = await self._user.create_room(invite=[self._victim])
             self._event = await self._user.say(self._room, "hello")
+            self._since = (await self._user.sync())["next_batch"]
+            media = await self._user.request(
+                "POST", "/_matrix/media/v3/upload", b"some bytes", {"content-type": "text/plain"}
+            )
+            self._media = media.ok()["content_uri"].rpartition("/")[2]
         return self._user
 
     async def admin(self) -> Client:
@@ -53,7 +62,7 @@ class Ground:
         return await (self.admin() if is_admin(endpoint) else self.user())
 
     async def names(self) -> dict[str, str]:
-        """Good values for holes of paths."""
+        """Good values for holes of paths and keys of bodies."""
         user = await self.user()
         return {
             "user_id": user.user_id,
@@ -63,6 +72,20 @@ class Ground:
             "server_name": "example.org",
             "room_id_or_alias": self._room,
             "localpart": user.user_id[1:].partition(":")[0],
+            "receipt_type": "m.read",
+            "kind": "override",
+            "new_version": "11",
+            "room_alias": f"#fuzz{self._made}:example.org",
+            "rule_id": "rule",
+            "version": "1",
+            "media_id": self._media,
+            "since": self._since,
+            "from": self._since,
+            "at": self._since,
+            "key_name": "displayname",
+            "target": self._victim,
+            "type": "m.login.password",
+            "password": "correct horse battery",
         }
 
     async def parts(self, endpoint: Endpoint, names: Mapping[str, str] | None = None) -> Parts:
