@@ -1,5 +1,6 @@
 """What the commands say and do, without a server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,16 @@ from chamberlain.cli import data_folder
 from chamberlain.cli.main import main
 from chamberlain.cli.sockets import bind_tcp
 from chamberlain.config.load import load
+from tests.support.log import restored_logging
 
 
 @pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each command runs in an empty folder, with no settings in its environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CHAMBERLAIN_CONFIG", raising=False)
+    with restored_logging():
+        yield
 
 
 def run(*arguments: str) -> tuple[int, str]:

@@ -82,7 +82,7 @@ def test_the_content_hash_covers_all_but_what_changes_on_the_way() -> None:
     assert hashes.content_hash(MESSAGE | {"extra": 1}, V6) != digest
 
 
-@pytest.mark.parametrize("version", list(ROOM_VERSIONS.values()), ids=str)
+@pytest.mark.parametrize("version", list(ROOM_VERSIONS.values()), ids=list(ROOM_VERSIONS))
 def test_the_reference_hash_survives_a_redaction(version: Any) -> None:
     """So that the id of an event stays when its content goes."""
     signed = hashes.signed_bytes(MESSAGE, version)

@@ -6,20 +6,16 @@ from pathlib import Path
 
 import orjson
 import pytest
-import structlog
 
 from chamberlain.runtime import log
+from tests.support.log import restored_logging
 
 
 @pytest.fixture(autouse=True)
 def restore() -> Iterator[None]:
     """Leave logging as other tests expect it."""
-    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
-    yield
-    log.configure()
-    structlog.reset_defaults()
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
+    with restored_logging():
+        yield
 
 
 def test_json_lines_carry_the_request_and_no_locals(tmp_path: Path) -> None:
