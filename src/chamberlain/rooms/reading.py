@@ -1,22 +1,26 @@
 """Reading a room's state, as far as the reader may (client-server API, Getting events for a room)."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from chamberlain.matrix.errors import Forbidden, InvalidParam, NotFound
-from chamberlain.matrix.ids import UserID
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.visibility import HISTORY_VISIBILITY, HistoryVisibility, parse_history_visibility
-from chamberlain.rooms.pipeline.consequences import MEMBER, text_of
+from chamberlain.rooms.joined import membership_in, must_be_joined
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.stream_tokens import parse_position
-from chamberlain.runtime.clock import Clock
-from chamberlain.store import memberships, room_state
+from chamberlain.runtime.cache import Cache
+from chamberlain.store import kinds, memberships, room_state
 from chamberlain.store.database import Database
 from chamberlain.store.room_state import ClientEvent
 from chamberlain.store.state.lines import Point
 from chamberlain.store.state.read import point_at
+from chamberlain.store.tx import Change
+
+ANSWERS_KEPT: Final = 64
+ANSWER_BYTES: Final = 262_144
 
 _content = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -31,10 +35,30 @@ class JoinedMember(msgspec.Struct, omit_defaults=True):
 class Reading:
     """Gives state to those who may see it."""
 
-    def __init__(self, db: Database, clock: Clock, heads: Heads) -> None:
+    def __init__(self, db: Database, heads: Heads) -> None:
         self._db = db
-        self._clock = clock
         self._heads = heads
+        # What many members ask for one after the other, as long as the room's state stays where it is.
+        self._answers: Cache[tuple[str, str], tuple[Point, bytes]] = Cache(ANSWERS_KEPT)
+        db.subscribe(self._changed)
+
+    def _changed(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            # A redaction changes what stands at a point; what another worker sent may be one.
+            if change.kind == kinds.EVENT and (
+                change.payload is None or change.payload.event.type == "m.room.redaction"
+            ):
+                self._answers.pop(("state", change.entity))
+                self._answers.pop(("members", change.entity))
+
+    def _kept(self, what: str, room_id: str, point: Point) -> bytes | None:
+        kept = self._answers.get((what, room_id))
+        return kept[1] if kept is not None and kept[0] == point else None
+
+    def _keep(self, what: str, room_id: str, point: Point, answer: bytes) -> bytes:
+        if len(answer) <= ANSWER_BYTES:
+            self._answers.set((what, room_id), (point, answer))
+        return answer
 
     async def point_for(self, user_id: str, room_id: str) -> Point:
         """Give the point whose state the user sees: now for members, then for those who left.
@@ -45,8 +69,7 @@ class Reading:
         head = await self._heads.find(room_id)
         if head is None:
             raise Forbidden("You are not in this room")
-        found = await self._db.read(memberships.find, room_id, user_id)
-        if found is not None and found.membership == "join":
+        if await membership_in(self._heads, room_id, user_id) == "join":
             return head.point
         visibility = await self._heads.current(room_id, HISTORY_VISIBILITY)
         if (
@@ -54,6 +77,7 @@ class Reading:
             and parse_history_visibility(visibility.content) is HistoryVisibility.WORLD_READABLE
         ):
             return head.point
+        found = await self._db.read(memberships.find, room_id, user_id)
         if found is not None and found.membership in ("leave", "ban") and not found.forgotten:
             point = await self._db.read(room_state.point_after, found.event_id)
             if point is not None and await self._was_in(found.event_id):
@@ -71,7 +95,11 @@ class Reading:
             Forbidden: as `point_for`.
         """
         point = await self.point_for(user_id, room_id)
-        return self._array(await self._db.snapshot(room_state.list_state, point))
+        kept = self._kept("state", room_id, point)
+        if kept is not None:
+            return kept
+        events = await self._db.snapshot(room_state.list_state, point)
+        return self._keep("state", room_id, point, _array(events))
 
     async def state_event(self, user_id: str, room_id: str, kind: str, state_key: str) -> bytes:
         """Give one state event that the user sees, in the client form.
@@ -84,7 +112,7 @@ class Reading:
         found = await self._db.read(room_state.find_one, point, (kind, state_key))
         if found is None:
             raise NotFound("There is no such state")
-        return _with_age(found, self._clock.now())
+        return found
 
     async def state_content(self, user_id: str, room_id: str, kind: str, state_key: str) -> bytes:
         """Give the content of one state event that the user sees.
@@ -120,32 +148,29 @@ class Reading:
         events = await self._db.snapshot(room_state.list_members, point)
         if membership is not None or not_membership is not None:
             events = [event for event in events if _is_wanted(event, membership, not_membership)]
-        return self._array(events)
+        return _array(events)
 
-    async def joined_members(self, user_id: str, room_id: str) -> dict[UserID, JoinedMember]:
-        """Give who is joined now, to one who is.
+    async def joined_members(self, user_id: str, room_id: str) -> bytes:
+        """Give who is joined now, by user id with `display_name` and `avatar_url`, to one who is, as a JSON object.
 
         Raises:
-            Forbidden: the user is not in the room.
+            NotJoined: the user is not in the room.
         """
-        head = await self._heads.find(room_id)
-        member = await self._heads.current(room_id, MEMBER, user_id) if head is not None else None
-        if member is None or text_of(member.content, "membership") != "join":
-            raise Forbidden("You are not in this room")
-        joined = await self._db.read(memberships.members_of, room_id, ("join",))
-        return {UserID(m.user_id): JoinedMember(m.display_name, m.avatar_url) for m in joined}
-
-    def _array(self, events: Sequence[ClientEvent]) -> bytes:
-        now = self._clock.now()
-        return b"[" + b",".join([_with_age(event, now) for event in events]) + b"]"
+        head = await must_be_joined(self._heads, room_id, user_id)
+        point = head.point
+        kept = self._kept("members", room_id, point)
+        if kept is not None:
+            return kept
+        rows = await self._db.snapshot(memberships.joined_profiles, room_id)
+        joined = {member: JoinedMember(name, avatar) for member, name, avatar in rows}
+        return self._keep("members", room_id, point, msgspec.json.encode(joined))
 
 
-def _with_age(event: ClientEvent, now: int) -> bytes:
-    client, sent_at = event
-    return b'%b,"unsigned":{"age":%d}}' % (client[:-1], max(now - sent_at, 0))
+def _array(events: Sequence[ClientEvent]) -> bytes:
+    return b"[" + b",".join(events) + b"]"
 
 
 def _is_wanted(event: ClientEvent, membership: str | None, not_membership: str | None) -> bool:
-    content: JsonObject = msgspec.json.decode(_content.decode(event[0])["content"])
+    content: JsonObject = msgspec.json.decode(_content.decode(event)["content"])
     found = content.get("membership")
     return (membership is None or found == membership) and (not_membership is None or found != not_membership)

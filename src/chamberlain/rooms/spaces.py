@@ -121,7 +121,7 @@ class Spaces:
         if info.room_type != SPACE:
             return []
         events = await self._db.snapshot(spaces.list_children, info.room_id)
-        children = [msgspec.json.decode(client, type=Child) for client, _ in events]
+        children = [msgspec.json.decode(client, type=Child) for client in events]
         return sorted(
             (
                 child

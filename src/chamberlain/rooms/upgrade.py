@@ -127,7 +127,7 @@ class Upgrade:
 
     async def _handed_on(self, head: Head, version: RoomVersion) -> list[State]:
         found = await self._db.snapshot(room_state.list_types, head.point, HANDED_ON)
-        state = [_state_of(client) for client, _ in found]
+        state = [_state_of(client) for client in found]
         return [
             (kind, key, join_rules(content, version) if kind == "m.room.join_rules" else content)
             for kind, key, content in state
@@ -214,7 +214,7 @@ async def _bans(tx: Read, room_id: str) -> list[State]:
 
 async def _children(tx: Read, head: Head) -> list[State]:
     found = await room_state.list_types(tx, head.point, (SPACE_CHILD,))
-    return [state for client, _ in found if (state := _state_of(client))[2].get("via")]
+    return [state for client in found if (state := _state_of(client))[2].get("via")]
 
 
 def _kept_names(content: JsonObject, aliases_of_room: Sequence[str]) -> JsonObject:

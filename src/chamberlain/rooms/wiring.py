@@ -145,7 +145,7 @@ def build_rooms(
         membership=Membership(db, heads, submit, profiles, inheritance),
         aliases=aliases,
         messages=Messages(db, heads, submit, aliases),
-        reading=Reading(db, clock, heads),
+        reading=Reading(db, heads),
         typing=typing,
         receipts=Receipts(db, clock, heads),
         directory=Directory(db, clock, heads, submit, aliases),

@@ -62,6 +62,16 @@ async def members_of(tx: Read, room_id: str, memberships: Collection[str]) -> li
     return [Membership(*row[:8], bool(row[8])) for row in rows]
 
 
+async def joined_profiles(tx: Read, room_id: str) -> list[tuple[str, str | None, str | None]]:
+    """Give (user id, display name, avatar URL) of everyone who is joined to the room."""
+    rows = await tx.all(
+        "SELECT user_id, display_name, avatar_url FROM memberships"
+        " WHERE room_id = :room_id AND membership = 'join'",
+        room_id=room_id,
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
 async def local_members(tx: Read, room_id: str, memberships: Collection[str]) -> list[str]:
     """Give our users that are one of `memberships` in the room, in the order of their ids."""
     rows = await tx.all(

@@ -8,8 +8,8 @@ from chamberlain.store.state.lines import Point
 from chamberlain.store.state.read import full, get_many, members, of_types
 from chamberlain.store.tx import Read
 
-ClientEvent = tuple[bytes, int]
-"""The client form without `unsigned`, and its `origin_server_ts` in ms."""
+ClientEvent = bytes
+"""The client form without `unsigned`."""
 
 
 async def point_after(tx: Read, event_id: str) -> Point | None:
@@ -44,5 +44,5 @@ async def find_one(tx: Read, point: Point, key: StateKey) -> ClientEvent | None:
 
 
 async def _events(tx: Read, nids: Collection[int]) -> list[ClientEvent]:
-    rows = await tx.all("SELECT client, origin_server_ts FROM events WHERE nid = ANY(:nids)", nids=list(nids))
-    return [(row[0], row[1]) for row in rows]
+    rows = await tx.all("SELECT client FROM events WHERE nid = ANY(:nids)", nids=list(nids))
+    return [row[0] for row in rows]

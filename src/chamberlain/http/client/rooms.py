@@ -3,10 +3,9 @@
 from typing import Literal
 
 from chamberlain.http.client.message_pagination import viewer_of
-from chamberlain.http.endpoint import Auth, Context, Limit, Path, Query, Raw, Request, Response, endpoint
+from chamberlain.http.endpoint import Auth, Context, Limit, Path, Query, Raw, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.ids import EventID, RoomID, UserID
-from chamberlain.rooms.reading import JoinedMember
+from chamberlain.matrix.ids import EventID, RoomID
 
 
 class GetRoomState(Request):
@@ -38,12 +37,6 @@ class GetRoomEvent(Request):
 
     room_id: Path[RoomID]
     event_id: Path[EventID]
-
-
-class JoinedMembers(Response):
-    """The joined members by user id."""
-
-    joined: dict[UserID, JoinedMember]
 
 
 @endpoint(
@@ -111,8 +104,7 @@ async def get_members_by_room(ctx: Context, request: GetMembers) -> Raw:
     limit=Limit.READ,
     errors=(ErrCode.FORBIDDEN,),
 )
-async def get_joined_members_by_room(ctx: Context, request: GetRoomState) -> JoinedMembers:
+async def get_joined_members_by_room(ctx: Context, request: GetRoomState) -> Raw:
     """Get who is joined to a room, with their names and avatars."""
-    return JoinedMembers(
-        await ctx.services.rooms.reading.joined_members(ctx.requester.user_id, request.room_id)
-    )
+    joined = await ctx.services.rooms.reading.joined_members(ctx.requester.user_id, request.room_id)
+    return Raw(b'{"joined":%b}' % joined)
