@@ -99,7 +99,8 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         verify_certificates=outbound.verify_certificates,
     )
     accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords, http)
-    devices = build_devices(db, clock, config.server_name, accounts.last_seen)
+    shared = config.cluster.workers > 1 or config.cluster.shared
+    devices = build_devices(db, clock, config.server_name, accounts.last_seen, shared=shared)
     media = build_media(db, clock, rng, config.media, config.media_path, config.server_name)
     rooms = build_rooms(
         db,

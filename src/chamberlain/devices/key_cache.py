@@ -6,7 +6,7 @@ import orjson
 from chamberlain.runtime.cache import Cache
 from chamberlain.store import cross_signing, device_keys
 from chamberlain.store.cross_signing import KeyRow, UserSignature
-from chamberlain.store.database import Database
+from chamberlain.store.database import Database, position_of
 from chamberlain.store.tx import Change, Read
 
 USERS_KEPT = 10_000
@@ -28,11 +28,23 @@ class ShownKeys(msgspec.Struct, frozen=True):
 class KeyCache:
     """Reads keys, and remembers them until the change stream says that they changed."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, shared: bool) -> None:
+        """`shared`: other workers change keys too, and this one hears of it a moment later."""
         self._db = db
+        self._shared = shared
         self._shown: Cache[str, ShownKeys] = Cache(USERS_KEPT)
         self._signed: Cache[str, dict[str, list[UserSignature]]] = Cache(USERS_KEPT)
         self._drops = 0
+
+    async def refresh(self) -> None:
+        """Make sure that nothing is remembered that was old before this was called.
+
+        A client that heard of a change from another worker asks once: it must not get the keys of before.
+        """
+        if self._shared and await self._db.read(position_of) > self._db.position:
+            self._drops += 1
+            self._shown.clear()
+            self._signed.clear()
 
     def find(self, user_id: str) -> ShownKeys | None:
         """The keys of a user, where they are remembered."""

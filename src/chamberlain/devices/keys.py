@@ -85,6 +85,7 @@ class Keys:
         shown: dict[str, ShownKeys] = {}
         missing: list[str] = []
         failures: dict[str, object] = {}
+        await self._cache.refresh()
         find = self._cache.find
         for user_id in wanted:
             found = find(user_id)

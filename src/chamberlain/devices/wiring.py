@@ -33,8 +33,10 @@ class Devices:
         "to_device",
     )
 
-    def __init__(self, db: Database, clock: Clock, server_name: str, last_seen: LastSeen) -> None:
-        cache = KeyCache(db)
+    def __init__(
+        self, db: Database, clock: Clock, server_name: str, last_seen: LastSeen, *, shared: bool
+    ) -> None:
+        cache = KeyCache(db, shared=shared)
         self.device_list = DeviceList(db, clock, last_seen)
         self.keys = Keys(db, cache, server_name)
         self.counter = KeyCounter(db)
@@ -64,6 +66,8 @@ class Devices:
         await self._tasks.close()
 
 
-def build_devices(db: Database, clock: Clock, server_name: str, last_seen: LastSeen) -> Devices:
-    """Make the services."""
-    return Devices(db, clock, server_name, last_seen)
+def build_devices(
+    db: Database, clock: Clock, server_name: str, last_seen: LastSeen, *, shared: bool
+) -> Devices:
+    """Make the services. `shared`: other workers use the same database."""
+    return Devices(db, clock, server_name, last_seen, shared=shared)
