@@ -114,14 +114,16 @@ _USER_COLUMNS: Final = (
     " FROM users u LEFT JOIN profiles d ON d.user_id = u.user_id AND d.field = 'displayname'"
     " LEFT JOIN profiles a ON a.user_id = u.user_id AND a.field = 'avatar_url'"
 )
-_USER_WHERE: Final = (
-    " WHERE (CAST(:user_id AS TEXT) IS NULL OR lower(u.user_id) LIKE :user_id ESCAPE '!')"
-    " AND (CAST(:text AS TEXT) IS NULL OR lower(u.user_id) LIKE :text ESCAPE '!' OR u.user_id = ANY(:named))"
-    " AND (CAST(:guests AS BOOLEAN) IS NULL OR u.guest = :guests)"
-    " AND (CAST(:admins AS BOOLEAN) IS NULL OR u.admin = :admins)"
-    " AND (CAST(:deactivated AS BOOLEAN) IS NULL OR (u.deactivated_at IS NOT NULL) = :deactivated)"
-    " AND (CAST(:locked AS BOOLEAN) IS NULL OR (u.locked_at IS NOT NULL) = :locked)"
-    " AND COALESCE(u.user_type, '') <> ALL(:without_types)"
+_NULLS: Final[dict[Direction, LiteralString]] = {"f": " NULLS FIRST", "b": " NULLS LAST"}
+"""The databases disagree on where nothing sorts unless they are told."""
+_USER_CONDITIONS: Final[tuple[tuple[str, LiteralString], ...]] = (
+    ("user_id", "lower(u.user_id) LIKE :user_id ESCAPE '!'"),
+    ("text", "(lower(u.user_id) LIKE :text ESCAPE '!' OR u.user_id = ANY(:named))"),
+    ("guests", "u.guest = :guests"),
+    ("admins", "u.admin = :admins"),
+    ("deactivated", "(u.deactivated_at IS NOT NULL) = :deactivated"),
+    ("locked", "(u.locked_at IS NOT NULL) = :locked"),
+    ("without_types", "COALESCE(u.user_type, '') <> ALL(:without_types)"),
 )
 
 
@@ -132,18 +134,35 @@ async def list_users(
     params: dict[str, Any] = {
         "user_id": _like("%", wanted.user_id, "%") if wanted.user_id else None,
         "text": _like("@%", wanted.text, "%:%") if wanted.text else None,
-        "named": await _named(tx, wanted.text) if wanted.text else [],
         "guests": wanted.guests,
         "admins": wanted.admins,
         "deactivated": wanted.deactivated,
         "locked": wanted.locked,
-        "without_types": list(wanted.without_types),
+        "without_types": list(wanted.without_types) or None,
     }
-    way: LiteralString = " DESC NULLS LAST" if direction == "b" else " NULLS FIRST"
-    sql = _USER_COLUMNS + _USER_WHERE + " ORDER BY " + USER_ORDERS[order] + way
-    rows = await tx.all(sql + ", u.user_id LIMIT :limit OFFSET :start", limit=limit, start=start, **params)
-    total: int = await tx.value("SELECT count(*) FROM users u" + _USER_WHERE, **params)
+    where, params = _where(_USER_CONDITIONS, params)
+    if wanted.text:
+        params["named"] = await _named(tx, wanted.text)
+    way: LiteralString = " DESC" if direction == "b" else ""
+    column = USER_ORDERS[order]
+    by = column + way if order == "name" else column + way + _NULLS[direction] + ", u.user_id"
+    rows = await tx.all(
+        _USER_COLUMNS + where + " ORDER BY " + by + " LIMIT :limit OFFSET :start",
+        limit=limit,
+        start=start,
+        **params,
+    )
+    total: int = await tx.value("SELECT count(*) FROM users u" + where, **params)
     return [_user(row) for row in rows], total
+
+
+def _where(
+    conditions: tuple[tuple[str, LiteralString], ...], params: dict[str, Any]
+) -> tuple[LiteralString, dict[str, Any]]:
+    """The WHERE clause of those conditions whose parameter is given, and these parameters."""
+    given = {name: value for name, value in params.items() if value is not None}
+    used = [condition for name, condition in conditions if name in given]
+    return (" WHERE " + " AND ".join(used) if used else ""), given
 
 
 async def find_user(tx: Read, user_id: str) -> UserRow | None:
@@ -160,26 +179,22 @@ async def _named(tx: Read, text: str) -> list[str]:
 
 
 def _user(row: Row) -> UserRow:
-    deactivated, erased, shadow_banned, locked, suspended = (at is not None for at in row[4:9])
+    # By place, and without a call where it can be: this runs for each row of every page.
     return UserRow(
-        user_id=row[0],
-        is_guest=bool(row[1]),
-        is_admin=bool(row[2]),
-        user_type=row[3],
-        deactivated=deactivated,
-        erased=erased,
-        shadow_banned=shadow_banned,
-        locked=locked,
-        suspended=suspended,
-        created_at=row[9],
-        display_name=_text(row[10]),
-        avatar_url=_text(row[11]),
-        last_seen=row[12],
+        row[0],
+        row[1] == 1,
+        row[2] == 1,
+        row[3],
+        row[4] is not None,
+        row[5] is not None,
+        row[6] is not None,
+        row[7] is not None,
+        row[8] is not None,
+        row[9],
+        row[10] and orjson.loads(row[10]),
+        row[11] and orjson.loads(row[11]),
+        row[12],
     )
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else str(orjson.loads(value))
 
 
 _ROOM_COLUMNS: Final = (
@@ -191,11 +206,14 @@ _ROOM_TABLES: Final = (
     " FROM rooms r JOIN room_summaries s ON s.room_id = r.room_id"
     " LEFT JOIN published_rooms p ON p.room_id = r.room_id"
 )
-_ROOM_WHERE: Final = (
-    " WHERE (CAST(:text AS TEXT) IS NULL OR lower(s.name) LIKE :text ESCAPE '!'"
-    " OR lower(s.canonical_alias) LIKE :alias ESCAPE '!' OR r.room_id = :room_id)"
-    " AND (CAST(:public AS BOOLEAN) IS NULL OR (p.room_id IS NOT NULL) = :public)"
-    " AND (CAST(:empty AS BOOLEAN) IS NULL OR (s.joined = 0) = :empty)"
+_ROOM_CONDITIONS: Final[tuple[tuple[str, LiteralString], ...]] = (
+    (
+        "text",
+        "(lower(s.name) LIKE :text ESCAPE '!' OR lower(s.canonical_alias) LIKE :alias ESCAPE '!'"
+        " OR r.room_id = :room_id)",
+    ),
+    ("public", "(p.room_id IS NOT NULL) = :public"),
+    ("empty", "(s.joined = 0) = :empty"),
 )
 
 
@@ -203,18 +221,30 @@ async def list_rooms(
     tx: Read, wanted: RoomFilter, order: str, direction: Direction, start: int, limit: int
 ) -> tuple[list[RoomRow], int]:
     """Give a page of rooms, and how many there are on all pages."""
+    text = wanted.text
     params: dict[str, Any] = {
-        "text": _like("%", wanted.text, "%") if wanted.text else None,
-        "alias": _like("#%", wanted.text, "%:%") if wanted.text else None,
-        "room_id": wanted.text,
+        "text": _like("%", text, "%") if text else None,
+        "alias": _like("#%", text, "%:%") if text else None,
+        "room_id": text or None,
         "public": wanted.public,
         "empty": wanted.empty,
     }
+    where, params = _where(_ROOM_CONDITIONS, params)
     column, largest_first = ROOM_ORDERS[order]
     way: LiteralString = " DESC" if largest_first == (direction == "f") else ""
-    sql = _ROOM_COLUMNS + _ROOM_TABLES + _ROOM_WHERE + " ORDER BY " + column + way
-    rows = await tx.all(sql + ", r.room_id LIMIT :limit OFFSET :start", limit=limit, start=start, **params)
-    total: int = await tx.value("SELECT count(*)" + _ROOM_TABLES + _ROOM_WHERE, **params)
+    rows = await tx.all(
+        _ROOM_COLUMNS
+        + _ROOM_TABLES
+        + where
+        + " ORDER BY "
+        + column
+        + way
+        + ", r.room_id LIMIT :limit OFFSET :start",
+        limit=limit,
+        start=start,
+        **params,
+    )
+    total: int = await tx.value("SELECT count(*)" + _ROOM_TABLES + where, **params)
     return [_room(row) for row in rows], total
 
 
@@ -243,8 +273,8 @@ async def is_forgotten(tx: Read, room_id: str) -> bool:
 
 
 def _room(row: Row) -> RoomRow:
-    values: list[Any] = [*row]
-    values[13], values[17] = bool(row[13]), bool(row[17])
+    values = [*row]
+    values[13], values[17] = row[13] == 1, row[17] == 1
     return RoomRow(*values)
 
 

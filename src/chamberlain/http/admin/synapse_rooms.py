@@ -10,7 +10,6 @@ from chamberlain.admin.operations.rooms import RoomOrder, SearchTerm
 from chamberlain.http.endpoint import Auth, Context, Path, Query, Request, Response, endpoint
 from chamberlain.http.operations import run
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.types import JsonObject
 from chamberlain.store.admin_lists import RoomRow
 
 FACADE = "synapse"
@@ -29,10 +28,30 @@ class ListRooms(Request):
     limit: Query[Offset] = 100
 
 
+class ListedRoom(msgspec.Struct):
+    """A room, as far as this server knows it."""
+
+    room_id: str
+    name: str | None
+    canonical_alias: str | None
+    joined_members: int
+    joined_local_members: int
+    version: str
+    creator: str
+    encryption: str | None
+    federatable: bool
+    public: bool
+    join_rules: str | None
+    guest_access: str | None
+    history_visibility: str | None
+    state_events: int
+    room_type: str | None
+
+
 class RoomList(Response):
     """A page of rooms, and where those before and after it begin."""
 
-    rooms: list[JsonObject]
+    rooms: list[ListedRoom]
     offset: int
     total_rooms: int
     next_batch: int | None = None
@@ -63,24 +82,24 @@ async def list_rooms(ctx: Context, request: ListRooms) -> RoomList:
     )
 
 
-def _listed(room: RoomRow) -> JsonObject:
-    return {
-        "room_id": room.room_id,
-        "name": room.name,
-        "canonical_alias": room.canonical_alias,
-        "joined_members": room.joined,
-        "joined_local_members": room.local_joined,
-        "version": room.version,
-        "creator": room.creator,
-        "encryption": room.encryption,
-        "federatable": room.federatable,
-        "public": room.public,
-        "join_rules": room.join_rule,
-        "guest_access": room.guest_access,
-        "history_visibility": room.history_visibility,
-        "state_events": room.state_events,
-        "room_type": room.room_type,
-    }
+def _listed(room: RoomRow) -> ListedRoom:
+    return ListedRoom(
+        room.room_id,
+        room.name,
+        room.canonical_alias,
+        room.joined,
+        room.local_joined,
+        room.version,
+        room.creator,
+        room.encryption,
+        room.federatable,
+        room.public,
+        room.join_rule,
+        room.guest_access,
+        room.history_visibility,
+        room.state_events,
+        room.room_type,
+    )
 
 
 class OneRoom(Request):
@@ -93,7 +112,7 @@ class OneRoom(Request):
 async def get_room(ctx: Context, request: OneRoom) -> dict[str, Any]:
     """Look at a room."""
     found = await run(ctx, rooms.get_room, rooms.GetRoom(request.room_id), facade=FACADE)
-    return _listed(found.room) | {
+    return msgspec.structs.asdict(_listed(found.room)) | {
         "topic": found.room.topic,
         "avatar": found.room.avatar_url,
         "joined_local_devices": found.joined_local_devices,

@@ -10,7 +10,6 @@ from chamberlain.http.endpoint import Auth, Context, Path, Query, Request, Respo
 from chamberlain.http.operations import run
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import MissingParam
-from chamberlain.matrix.types import JsonObject
 from chamberlain.store.admin_lists import UserRow
 
 FACADE = "synapse"
@@ -37,10 +36,27 @@ class ListUsers(Request):
     limit: Query[Offset] = 100
 
 
+class ListedUser(msgspec.Struct):
+    """An account; times are in ms."""
+
+    name: str
+    is_guest: bool
+    admin: bool
+    user_type: str | None
+    deactivated: bool
+    erased: bool
+    shadow_banned: bool
+    displayname: str | None
+    avatar_url: str | None
+    creation_ts: int
+    last_seen_ts: int | None
+    locked: bool
+
+
 class UserList(Response):
     """A page of accounts; `next_token` is where the next one begins."""
 
-    users: list[JsonObject]
+    users: list[ListedUser]
     total: int
     next_token: str | None = None
 
@@ -77,21 +93,21 @@ async def _list(ctx: Context, request: ListUsers, *, deactivated: bool | None) -
     return UserList([_listed(user) for user in page.users], page.total, str(end) if more else None)
 
 
-def _listed(user: UserRow) -> JsonObject:
-    return {
-        "name": user.user_id,
-        "is_guest": user.is_guest,
-        "admin": user.is_admin,
-        "user_type": user.user_type,
-        "deactivated": user.deactivated,
-        "erased": user.erased,
-        "shadow_banned": user.shadow_banned,
-        "displayname": user.display_name,
-        "avatar_url": user.avatar_url,
-        "creation_ts": user.created_at,
-        "last_seen_ts": user.last_seen,
-        "locked": user.locked,
-    }
+def _listed(user: UserRow) -> ListedUser:
+    return ListedUser(
+        user.user_id,
+        user.is_guest,
+        user.is_admin,
+        user.user_type,
+        user.deactivated,
+        user.erased,
+        user.shadow_banned,
+        user.display_name,
+        user.avatar_url,
+        user.created_at,
+        user.last_seen,
+        user.locked,
+    )
 
 
 class OneUser(Request):
@@ -104,7 +120,7 @@ class OneUser(Request):
 async def get_user(ctx: Context, request: OneUser) -> dict[str, Any]:
     """Look at an account. `creation_ts` is in seconds here, as Synapse has it."""
     found = await run(ctx, accounts.get_user, accounts.GetUser(request.user_id), facade=FACADE)
-    return _listed(found.user) | {
+    return msgspec.structs.asdict(_listed(found.user)) | {
         "creation_ts": found.user.created_at // 1000,
         "suspended": found.user.suspended,
         "appservice_id": found.appservice_id,
