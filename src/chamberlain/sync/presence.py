@@ -158,7 +158,12 @@ class Presences:
     def _watch(self, user_id: str, user: _User) -> None:
         if user.timer is not None:
             user.timer.cancel()
-        seconds = IDLE_SECONDS if user.syncing else GONE_SECONDS
+        user.timer = None
+        seconds = GONE_SECONDS
+        if user.syncing:
+            if user.presence.state != "online":
+                return
+            seconds = max(IDLE_SECONDS - (self._clock.now() - user.presence.last_active) / 1000, 1.0)
         user.timer = self._clock.call_later(seconds, self._look, user_id)
 
     def _look(self, user_id: str) -> None:

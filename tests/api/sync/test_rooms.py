@@ -189,7 +189,11 @@ async def test_who_was_not_there_does_not_see_it(alice: Client, bob: Client) -> 
     room = await alice.create_room(
         preset="public_chat",
         initial_state=[
-            {"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}, "state_key": ""}
+            {
+                "type": "m.room.history_visibility",
+                "content": {"history_visibility": "joined"},
+                "state_key": "",
+            }
         ],
     )
     await alice.say(room, "secret")
