@@ -186,14 +186,18 @@ async def _call_watched(endpoint: Endpoint, ctx: Context, arguments: tuple[objec
         if waiting and not watch.cancelled():
             task.cancel()
 
-    watch = ctx.disconnected
-    watch.add_done_callback(give_up)
+    def watch() -> None:
+        ctx.disconnected.add_done_callback(give_up)
+
+    # A handler that answers at once is never watched.
+    begin = asyncio.get_running_loop().call_soon(watch)
     try:
         return await endpoint.handler(*arguments)
     except asyncio.CancelledError:
-        if watch.done() and not watch.cancelled():
+        if ctx.has_hung_up:
             task.uncancel()
             raise HungUp from None
         raise
     finally:
         waiting = False
+        begin.cancel()

@@ -104,6 +104,11 @@ class Context:
             self._watch = self._tasks.spawn("watch for a hang-up", self._until_hang_up())
         return self._watch
 
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether the client is known to have hung up."""
+        return self._watch is not None and self._watch.done() and not self._watch.cancelled()
+
     async def _until_hang_up(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
