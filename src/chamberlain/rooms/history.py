@@ -11,11 +11,11 @@ from chamberlain.matrix.filters import RoomEventFilter
 from chamberlain.matrix.visibility import MEMBER
 from chamberlain.rooms.access import reach_of
 from chamberlain.rooms.bundles import seen_as_json
-from chamberlain.rooms.hidden import place_to_look_on
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.serialize import Viewer, client_events
 from chamberlain.rooms.stream_tokens import HistoryToken, StreamToken, parse_token
 from chamberlain.rooms.visible import Seen, visible_events
+from chamberlain.rooms.walk import AT_ONCE, ROUNDS, Walk, wants_all
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import history
 from chamberlain.store.database import Database
@@ -31,8 +31,6 @@ Direction = Literal["f", "b"]
 MAX_LIMIT: Final = 1_000
 NEAR: Final = 200
 """Up to so many events are read without leaving the event loop."""
-_ROUNDS: Final = 10
-_HIDDEN_AT_ONCE: Final = 100
 _OPEN: Final = RoomEventFilter()
 
 
@@ -68,7 +66,7 @@ class History:
         """
         reach = await reach_of(self._db, self._heads, room_id, viewer.user_id)
         start, stop = token_of(query.start, "from"), token_of(query.stop, "to")
-        is_short = query.filter.is_open and query.filter.contains_url is None and query.size <= NEAR
+        is_short = wants_all(query.filter) and query.size <= NEAR
         run = self._db.read if is_short else self._db.snapshot
         return await run(_messages, viewer, room_id, query, (start, stop), reach, self._clock.now())
 
@@ -166,7 +164,7 @@ async def _messages(
     else:
         first = start or BEGINNING
         low, high = first, min(stop or END, reach)
-    walk = _Walk(room_id, viewer.user_id, query.filter)
+    walk = Walk(room_id, viewer.user_id, query.filter)
     seen, more = await walk.collect(tx, low, high, backwards=query.backwards, limit=query.size)
     parts = [b'{"start":%b' % orjson.dumps(query.start or token_at(first))]
     parts.append(b',"chunk":[%b]' % b",".join(await seen_as_json(tx, seen, viewer, now)))
@@ -184,56 +182,6 @@ async def _newest(tx: Read, room_id: str, reach: Place) -> Place:
         return reach
     found = await history.page(tx, room_id, BEGINNING, END, backwards=True, limit=1)
     return place_after(found.events[0]) if found.events else BEGINNING
-
-
-class _Walk:
-    """A way through a room's history that passes only what the user may see and the filter wants."""
-
-    def __init__(self, room_id: str, user_id: str, filter: RoomEventFilter) -> None:
-        self._room_id = room_id
-        self._user_id = user_id
-        self._filter = filter
-        self._plain = filter.is_open and filter.contains_url is None and not _asks_for_relations(filter)
-
-    async def collect(
-        self, tx: Read, low: Place, high: Place, *, backwards: bool, limit: int
-    ) -> tuple[list[Seen], Place | None]:
-        """At most `limit` events, and where to go on; None where there is nothing more to see."""
-        found: list[Seen] = []
-        if not self._filter.wants_room(self._room_id) or self._filter.is_closed or limit < 1:
-            return found, None
-        for _ in range(_ROUNDS):
-            wanted = limit - len(found)
-            page = await history.page(
-                tx,
-                self._room_id,
-                low,
-                high,
-                backwards=backwards,
-                limit=wanted if wanted == limit else max(wanted, _HIDDEN_AT_ONCE),
-                wanted=None if self._plain else self._filter,
-            )
-            seen = await visible_events(tx, page.events, self._user_id)
-            kept = [one for one in seen if self._filter.matches(one.event.type, one.event.sender)]
-            found += kept[:wanted]
-            if len(kept) > wanted:
-                return found, history.beyond(found[-1].event, backwards=backwards)
-            if page.more is None or len(found) == limit:
-                return found, page.more
-            if backwards:
-                high = page.more
-                if page.events and not seen:
-                    place = await place_to_look_on(tx, page.events[-1], self._user_id)
-                    if place is None:
-                        return found, None
-                    high = min(high, place)
-            else:
-                low = page.more
-        return found, high if backwards else low
-
-
-def _asks_for_relations(filter: RoomEventFilter) -> bool:
-    return filter.related_by_rel_types is not None or filter.related_by_senders is not None
 
 
 async def _senders(tx: Read, events: Sequence[StoredEvent]) -> list[StoredEvent]:
@@ -262,7 +210,7 @@ async def _context(
     now: int,
 ) -> bytes:
     seen = await find_seen(tx, viewer.user_id, room_id, event_id)
-    walk = _Walk(room_id, viewer.user_id, filter)
+    walk = Walk(room_id, viewer.user_id, filter)
     here = place_before(seen.event)
     before, start = await walk.collect(tx, BEGINNING, here, backwards=True, limit=limit // 2)
     after, end = await walk.collect(
@@ -311,13 +259,11 @@ def _point_before(event: StoredEvent) -> Point | None:
 
 
 async def _nearest(tx: Read, user_id: str, room_id: str, ts: int, direction: Direction) -> StoredEvent | None:
-    for round in range(_ROUNDS):
-        events = await history.list_by_time(
-            tx, room_id, ts, direction, _HIDDEN_AT_ONCE, skip=round * _HIDDEN_AT_ONCE
-        )
+    for round in range(ROUNDS):
+        events = await history.list_by_time(tx, room_id, ts, direction, AT_ONCE, skip=round * AT_ONCE)
         seen = await visible_events(tx, events, user_id)
         if seen:
             return seen[0].event
-        if len(events) < _HIDDEN_AT_ONCE:
+        if len(events) < AT_ONCE:
             return None
     return None

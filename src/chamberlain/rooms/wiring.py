@@ -19,6 +19,8 @@ from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
 from chamberlain.rooms.relations import Relations
 from chamberlain.rooms.reports import Reports
+from chamberlain.rooms.search import Search
+from chamberlain.rooms.search_index import SearchIndex
 from chamberlain.rooms.spaces import Spaces
 from chamberlain.rooms.summaries import Summaries
 from chamberlain.rooms.threads import Threads
@@ -48,6 +50,8 @@ class Rooms:
         "receipts",
         "relations",
         "reports",
+        "search",
+        "search_index",
         "spaces",
         "submit",
         "summaries",
@@ -78,6 +82,8 @@ class Rooms:
         threads: Threads,
         reports: Reports,
         mutual: Mutual,
+        search: Search,
+        search_index: SearchIndex,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -99,15 +105,19 @@ class Rooms:
         self.threads = threads
         self.reports = reports
         self.mutual = mutual
+        self.search = search
+        self.search_index = search_index
 
     async def start(self) -> None:
         """Begin the background work."""
         self.profile_fanout.start()
+        self.search_index.start()
 
     async def close(self) -> None:
         """Let the queues run empty and end the background work."""
         self.typing.close()
         await self.profile_fanout.close()
+        await self.search_index.close()
         await self._tasks.settle()
         await self._tasks.close()
 
@@ -135,6 +145,8 @@ def build_rooms(
     aliases = Aliases(db, clock, heads, server_name)
     summaries = Summaries(db, heads, aliases)
     inheritance = Inheritance(db, heads)
+    reading = Reading(db, heads)
+    search_index = SearchIndex(db, clock)
     typing = Typing(clock)
     db.subscribe(typing.follow)
     return Rooms(
@@ -145,7 +157,7 @@ def build_rooms(
         membership=Membership(db, heads, submit, profiles, inheritance),
         aliases=aliases,
         messages=Messages(db, heads, submit, aliases),
-        reading=Reading(db, heads),
+        reading=reading,
         typing=typing,
         receipts=Receipts(db, clock, heads),
         directory=Directory(db, clock, heads, submit, aliases),
@@ -158,4 +170,6 @@ def build_rooms(
         threads=Threads(db, clock, heads),
         reports=Reports(db, clock, heads, server_name),
         mutual=Mutual(db),
+        search=Search(db, clock, search_index, reading),
+        search_index=search_index,
     )

@@ -20,6 +20,23 @@ async def advance(tx: Write, name: str, position: int) -> None:
     )
 
 
+async def move(tx: Write, name: str, before: int, position: int) -> bool:
+    """Move a follower's cursor from where it was read; False where another worker has moved it meanwhile."""
+    if before == 0:
+        await tx.run(
+            "INSERT INTO followers (name, position) VALUES (:name, 0) ON CONFLICT (name) DO NOTHING",
+            name=name,
+        )
+    return bool(
+        await tx.run(
+            "UPDATE followers SET position = :position WHERE name = :name AND position = :before",
+            name=name,
+            before=before,
+            position=position,
+        )
+    )
+
+
 async def list_profile_changes(tx: Read, after: int, limit: int) -> list[tuple[int, str]]:
     """Give (position, user id) of the profile changes after a position, in order."""
     rows = await tx.all(

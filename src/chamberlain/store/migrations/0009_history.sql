@@ -1,4 +1,4 @@
--- Reading history: relations in the order of the history, reports.
+-- Reading history: relations in the order of the history, reports, search.
 
 CREATE INDEX events_children ON events (relates_to, depth, position) WHERE relates_to IS NOT NULL;
 
@@ -18,3 +18,14 @@ CREATE TABLE reports (
 CREATE INDEX reports_kind ON reports (kind, report_id);
 CREATE INDEX reports_room ON reports (room_id);
 CREATE INDEX reports_reporter ON reports (reporter);
+
+-- The words of messages, room names and topics; hits: how often the word stands in the text. Written by a follower
+-- named 'search'; an event that was redacted has no rows.
+CREATE TABLE search_terms (
+    room_id TEXT NOT NULL,
+    term TEXT NOT NULL,
+    nid BIGINT NOT NULL,
+    hits BIGINT NOT NULL,
+    PRIMARY KEY (room_id, term, nid)
+) /* without rowid */;
+CREATE INDEX search_terms_event ON search_terms (nid);

@@ -1,0 +1,104 @@
+"""Keeping the index of words in step with what was said (client-server API, Server Side Search).
+
+Words are indexed a little later than their event is committed, many events at a time; whoever searches has the rest
+indexed first.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from chamberlain.rooms.words import words_of
+from chamberlain.runtime.clock import Clock, Timer
+from chamberlain.runtime.tasks import Tasks
+from chamberlain.store import kinds, search
+from chamberlain.store.database import Database
+from chamberlain.store.events import StoredEvent
+from chamberlain.store.search import REDACTION
+from chamberlain.store.tx import Change
+
+BATCH: Final = 50
+DELAY_SECONDS: Final = 3.0
+KEYS: Final = {
+    "content.body": "m.room.message",
+    "content.name": "m.room.name",
+    "content.topic": "m.room.topic",
+}
+"""What can be searched, and the type of the events that have it."""
+
+
+class SearchIndex:
+    """Indexes what arrives."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._tasks = Tasks()
+        self._running = asyncio.Lock()
+        self._timer: Timer | None = None
+        self._follows = False
+        db.subscribe(self._changed)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._follows = True
+        self._due()
+
+    async def close(self) -> None:
+        """Stop; what is not indexed yet is indexed after the next start."""
+        self._follows = False
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._tasks.close()
+
+    async def catch_up(self) -> None:
+        """Have everything in the index that has arrived so far."""
+        async with self._running:
+            while (
+                arrivals := await self._db.snapshot(search.list_arrivals, KEYS.values(), BATCH)
+            ) is not None:
+                redacted = [target for event in arrivals.events if (target := _target(event)) is not None]
+                words = [(event, words_in(event)) for event in arrivals.events if event.redacted_by is None]
+                await self._db.write(search.index, arrivals, words, redacted)
+
+    def _changed(self, changes: Sequence[Change]) -> None:
+        # With a payload the event came through this worker, which then indexes it.
+        if not self._follows or self._timer is not None:
+            return
+        if any(change.kind == kinds.EVENT and change.payload is not None for change in changes):
+            self._timer = self._clock.call_later(DELAY_SECONDS, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._tasks.spawn("search index", self.catch_up())
+
+
+def words_in(event: StoredEvent) -> Counter[str]:
+    """The words of an event that can be searched for, with how often each of them stands there."""
+    content = event.content
+    for key, kind in KEYS.items():
+        if event.type == kind:
+            text = content.get(key.removeprefix("content."))
+            found = words_of(text) if isinstance(text, str) else Counter[str]()
+            return found or words_of(_plain_topic(content)) if kind == "m.room.topic" else found
+    return Counter()
+
+
+def _plain_topic(content: dict[str, Any]) -> str:
+    """The text/plain form in the extensible part of a topic."""
+    block = content.get("m.topic")
+    texts = block.get("m.text") if isinstance(block, dict) else None
+    for text in texts if isinstance(texts, list) else ():
+        if isinstance(text, dict) and text.get("mimetype", "text/plain") == "text/plain":
+            body = text.get("body")
+            if isinstance(body, str):
+                return body
+    return ""
+
+
+def _target(event: StoredEvent) -> str | None:
+    if event.type != REDACTION:
+        return None
+    target = event.content.get("redacts")
+    return target if isinstance(target, str) else None
