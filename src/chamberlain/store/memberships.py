@@ -37,7 +37,7 @@ async def find(tx: Read, room_id: str, user_id: str) -> Membership | None:
         room_id=room_id,
         user_id=user_id,
     )
-    return None if row is None else Membership(*row[:8], bool(row[8]))
+    return None if row is None else Membership(*(*row[:8], bool(row[8])))
 
 
 async def rooms_of(tx: Read, user_id: str, memberships: Collection[str]) -> list[Membership]:
@@ -48,7 +48,7 @@ async def rooms_of(tx: Read, user_id: str, memberships: Collection[str]) -> list
         user_id=user_id,
         memberships=list(memberships),
     )
-    return [Membership(*row[:8], bool(row[8])) for row in rows]
+    return [Membership(*(*row[:8], bool(row[8]))) for row in rows]
 
 
 async def members_of(tx: Read, room_id: str, memberships: Collection[str]) -> list[Membership]:
@@ -59,7 +59,7 @@ async def members_of(tx: Read, room_id: str, memberships: Collection[str]) -> li
         room_id=room_id,
         memberships=list(memberships),
     )
-    return [Membership(*row[:8], bool(row[8])) for row in rows]
+    return [Membership(*(*row[:8], bool(row[8]))) for row in rows]
 
 
 async def joined_profiles(tx: Read, room_id: str) -> list[tuple[str, str | None, str | None]]:
