@@ -2,6 +2,7 @@
 
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.visibility import HISTORY_VISIBILITY, HistoryVisibility, parse_history_visibility
+from chamberlain.rooms.joined import membership_in
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.store import memberships
 from chamberlain.store.database import Database
@@ -18,8 +19,7 @@ async def reach_of(db: Database, heads: Heads, room_id: str, user_id: str) -> Pl
     """
     if await heads.find(room_id) is None:
         raise Forbidden("You are not in this room")
-    found = await db.read(memberships.find, room_id, user_id)
-    if found is not None and found.membership == "join":
+    if await membership_in(heads, room_id, user_id) == "join":
         return END
     visibility = await heads.current(room_id, HISTORY_VISIBILITY)
     if (
@@ -27,6 +27,7 @@ async def reach_of(db: Database, heads: Heads, room_id: str, user_id: str) -> Pl
         and parse_history_visibility(visibility.content) is HistoryVisibility.WORLD_READABLE
     ):
         return END
+    found = await db.read(memberships.find, room_id, user_id)
     if found is not None and found.membership in ("leave", "ban") and not found.forgotten:
         left = await db.read(_left_at, found.event_id)
         if left is not None:

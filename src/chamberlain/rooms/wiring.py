@@ -6,6 +6,7 @@ from chamberlain.rooms.create import CreateRoom
 from chamberlain.rooms.directory import Directory
 from chamberlain.rooms.history import History
 from chamberlain.rooms.inheritance import Inheritance
+from chamberlain.rooms.initial_sync import InitialSync
 from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.mutual import Mutual
@@ -42,6 +43,7 @@ class Rooms:
         "directory",
         "heads",
         "history",
+        "initial_sync",
         "membership",
         "messages",
         "mutual",
@@ -84,6 +86,7 @@ class Rooms:
         mutual: Mutual,
         search: Search,
         search_index: SearchIndex,
+        initial_sync: InitialSync,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -107,6 +110,7 @@ class Rooms:
         self.mutual = mutual
         self.search = search
         self.search_index = search_index
+        self.initial_sync = initial_sync
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -147,6 +151,7 @@ def build_rooms(
     inheritance = Inheritance(db, heads)
     reading = Reading(db, heads)
     search_index = SearchIndex(db, clock)
+    history = History(db, clock, heads)
     typing = Typing(clock)
     db.subscribe(typing.follow)
     return Rooms(
@@ -165,11 +170,12 @@ def build_rooms(
         profile_fanout=ProfileFanout(db, clock, heads, submit, profiles),
         summaries=summaries,
         spaces=Spaces(db, summaries),
-        history=History(db, clock, heads),
+        history=history,
         relations=Relations(db, clock),
         threads=Threads(db, clock, heads),
         reports=Reports(db, clock, heads, server_name),
         mutual=Mutual(db),
         search=Search(db, clock, search_index, reading),
         search_index=search_index,
+        initial_sync=InitialSync(db, heads, history, reading),
     )

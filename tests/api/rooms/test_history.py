@@ -3,7 +3,9 @@
 from typing import Any
 
 import orjson
+import pytest
 
+from chamberlain.rooms import walk
 from tests.support.server import Client, Server, path
 
 
@@ -203,6 +205,27 @@ async def test_what_a_new_member_sees_of_the_past(server: Server, alice: Client,
     assert seen["joined"] == ["joined"]
 
 
+async def test_hidden_stretches_are_passed_over(
+    alice: Client, bob: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is that one may not see, paging back does not go through it; what lies before it comes."""
+    monkeypatch.setattr(walk, "ROUNDS", 2)
+    monkeypatch.setattr(walk, "AT_ONCE", 5)
+    room = await alice.create_room(preset="public_chat")
+    await alice.say(room, "shared")
+    await alice.set_state(room, "m.room.history_visibility", {"history_visibility": "joined"})
+    for n in range(50):
+        await alice.say(room, f"hidden {n}")
+    await bob.join(room)
+    await alice.say(room, "seen")
+    first = await page(bob, room, limit=5)
+    second = await page(bob, room, limit=5, **{"from": first["end"]})
+
+    assert bodies(first["chunk"]) == ["seen"]
+    assert bodies(second["chunk"]) == ["shared"]
+    assert bodies(await whole(bob, room)) == ["seen", "shared"]
+
+
 async def test_who_left_sees_up_to_the_leave(alice: Client, bob: Client) -> None:
     """Nothing after one's leave or ban is shown, in either direction; what was before stays."""
     room = await alice.create_room(preset="public_chat")
@@ -280,3 +303,22 @@ async def test_an_erased_sender(server: Server, alice: Client, bob: Client) -> N
 
     assert bodies(here) == ["mine"]
     assert bodies(late) == [""]
+
+
+async def test_the_whole_room_at_once(alice: Client, bob: Client, server: Server) -> None:
+    """A peeking user gets state and newest events of a world-readable room, an outsider of a private one nothing."""
+    room = await alice.create_room(preset="public_chat", visibility="public")
+    private = await alice.create_room()
+    await alice.set_state(room, "m.room.history_visibility", {"history_visibility": "world_readable"})
+    for n in range(25):
+        await alice.say(room, str(n))
+    peeked = (await bob.get(path("rooms", room, "initialSync"))).ok()
+    own = (await alice.get(path("rooms", room, "initialSync"))).ok()
+    earlier = await page(bob, room, limit=1, **{"from": peeked["messages"]["start"]})
+
+    assert bodies(peeked["messages"]["chunk"]) == [str(n) for n in range(5, 25)]
+    assert "m.room.create" in {event["type"] for event in peeked["state"]}
+    assert peeked["visibility"] == "public" and "membership" not in peeked
+    assert own["membership"] == "join"
+    assert bodies(earlier["chunk"]) == ["4"]
+    (await bob.get(path("rooms", private, "initialSync"))).error(403, "M_FORBIDDEN")
