@@ -1,14 +1,12 @@
 """Passing over stretches of a room's history that a user may not see, without reading them."""
 
-from chamberlain.matrix.types import StateKey
 from chamberlain.matrix.visibility import MEMBER, can_see
 from chamberlain.rooms.visible import VISIBILITY_KEY, point_at
 from chamberlain.store.events import StoredEvent
 from chamberlain.store.history import Place, place_after, place_before
-from chamberlain.store.points import along, last_joins
-from chamberlain.store.state.keys import find_keys
-from chamberlain.store.state.lines import FIRST, find_line
-from chamberlain.store.tx import Read, Row
+from chamberlain.store.points import along, changes_on_line, last_joins
+from chamberlain.store.state.lines import find_line
+from chamberlain.store.tx import Read
 
 
 async def place_to_look_on(tx: Read, hidden: StoredEvent, user_id: str) -> Place | None:
@@ -22,7 +20,7 @@ async def place_to_look_on(tx: Read, hidden: StoredEvent, user_id: str) -> Place
     if line is None or line.base is not None:
         return place_before(hidden)
     own = (MEMBER, user_id)
-    changes = await _changes(tx, line.line, hidden.before_ver, (own, VISIBILITY_KEY))
+    changes = await changes_on_line(tx, line.line, hidden.before_ver, (own, VISIBILITY_KEY))
     points = [(line.line, from_v - 1) for from_v, _ in changes]
     state = await along(tx, points, (own, VISIBILITY_KEY))
     ever_joined = (await last_joins(tx, user_id, [hidden.room_id])).get(hidden.room_id)
@@ -33,17 +31,3 @@ async def place_to_look_on(tx: Read, hidden: StoredEvent, user_id: str) -> Place
         if event is not None and can_see(before, joined_later=joined_later):
             return min(place_after(event), place_before(hidden))
     return None
-
-
-async def _changes(tx: Read, line: int, ver: int, names: tuple[StateKey, StateKey]) -> list[tuple[int, int]]:
-    """(version, event) of each change of these keys on a line up to a version, the newest first."""
-    keys = await find_keys(tx, names)
-    rows: list[Row] = await tx.all(
-        "SELECT from_v, event FROM state_rows WHERE line = :line AND key = ANY(:keys) AND from_v <= :ver"
-        " AND from_v > :first AND event IS NOT NULL ORDER BY from_v DESC",
-        line=line,
-        keys=list(keys.values()),
-        ver=ver,
-        first=FIRST,
-    )
-    return [(row[0], row[1]) for row in rows]

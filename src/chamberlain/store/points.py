@@ -8,9 +8,9 @@ import msgspec
 from chamberlain.matrix.types import StateKey
 from chamberlain.store.events import StoredEvent, list_by_nid
 from chamberlain.store.state.keys import find_keys
-from chamberlain.store.state.lines import Point, find_line
+from chamberlain.store.state.lines import FIRST, Point, find_line
 from chamberlain.store.state.read import get
-from chamberlain.store.tx import Read
+from chamberlain.store.tx import Read, Row
 
 _Row = tuple[int, int, int | None]
 
@@ -179,3 +179,19 @@ def _membership(client: bytes) -> _Member:
 
 
 _MEMBER = msgspec.json.Decoder(_Member)
+
+
+async def changes_on_line(
+    tx: Read, line: int, ver: int, names: tuple[StateKey, StateKey]
+) -> list[tuple[int, int]]:
+    """Give (version, event) of each change of these keys on a line up to a version, the newest first."""
+    keys = await find_keys(tx, names)
+    rows: list[Row] = await tx.all(
+        "SELECT from_v, event FROM state_rows WHERE line = :line AND key = ANY(:keys) AND from_v <= :ver"
+        " AND from_v > :first AND event IS NOT NULL ORDER BY from_v DESC",
+        line=line,
+        keys=list(keys.values()),
+        ver=ver,
+        first=FIRST,
+    )
+    return [(row[0], row[1]) for row in rows]
