@@ -185,12 +185,13 @@ async def _newest(tx: Read, room_id: str, reach: Place) -> Place:
 
 
 async def _senders(tx: Read, events: Sequence[StoredEvent]) -> list[StoredEvent]:
-    """The member events of those who sent the events, as they were at the first one."""
-    first = events[0]
-    if first.before_line is None or first.before_ver is None:
+    """The member events of those who sent the events, as they were at the newest one."""
+    newest = max(events, key=place_before)
+    where = _point_before(newest)
+    if where is None:
         return []
     keys = await find_keys(tx, {(MEMBER, event.sender) for event in events})
-    nids = await get_many(tx, (first.before_line, first.before_ver), keys.values())
+    nids = await get_many(tx, where, keys.values())
     return list((await list_by_nid(tx, nids.values())).values())
 
 
