@@ -38,7 +38,14 @@ async def find_active_target(ctx: OperationContext, user_id: str) -> User:
 
 
 def check_may_touch(ctx: OperationContext, user: User) -> None:
-    """Raises Forbidden where the user is an administrator and the actor's token may not change those."""
+    """Return when the actor may change the account.
+
+    Raises:
+        Forbidden: the user is an administrator, and the actor's token may not change those.
+        InvalidParam: the account speaks for the server.
+    """
+    if user.user_id == ctx.parts.notices.user_id:
+        raise InvalidParam("The account speaks for the server")
     if user.is_admin and ctx.actor.user_id != user.user_id and not ctx.actor.may(Scope.ADMINS_WRITE):
         raise Forbidden(f"Changing administrators needs the scope {Scope.ADMINS_WRITE}")
 

@@ -16,7 +16,9 @@ async def test_once_through(tmp_path: Path, database_url: str) -> None:
     await bob.join(room)
     assert (await root.get(f"{OLD}/whois/{alice.user_id}")).ok()["devices"][alice.device_id]
     assert (await root.get(f"{SYNAPSE}/rooms?search_term=meet&order_by=size")).ok()["total_rooms"] == 1
-    assert (await root.get("/_synapse/admin/v2/users?name=ali&order_by=last_seen_ts&dir=b")).ok()["total"] == 1
+    assert (await root.get("/_synapse/admin/v2/users?name=ali&order_by=last_seen_ts&dir=b")).ok()[
+        "total"
+    ] == 1
     notice = {"user_id": bob.user_id, "content": {"msgtype": "m.text", "body": "hello"}}
     sent = [await root.put(f"{SYNAPSE}/send_server_notice/t", notice) for _ in range(2)]
     assert sent[0].ok() == sent[1].ok()

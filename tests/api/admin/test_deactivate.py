@@ -44,6 +44,26 @@ async def test_a_deactivated_account_is_gone(
     taken.error(400, "M_USER_IN_USE")
 
 
+async def test_a_waiting_sync_ends_at_once(root: Client, alice: Client, bob: Client) -> None:
+    """Who waits in a long poll is told that the token is gone; others hear who left."""
+    room = await bob.create_room(preset="public_chat")
+    await alice.join(room)
+    for user in (alice, bob, alice):
+        await user.sync(set_presence="offline")
+    quiet = f"sync?timeout=60000&set_presence=offline&since={alice.since}"
+    waiting = asyncio.create_task(alice.get(quiet))
+    await asyncio.sleep(0)
+    (await root.post(f"{SYNAPSE}/deactivate/{alice.user_id}")).ok()
+    async with asyncio.timeout(5):
+        ended = await waiting
+    heard = (await bob.sync(set_presence="offline"))["rooms"]["join"][room]["timeline"]["events"]
+
+    ended.error(401, "M_UNKNOWN_TOKEN")
+    assert [(event["sender"], event["content"]["membership"]) for event in heard] == [
+        (alice.user_id, "leave")
+    ]
+
+
 async def test_keys_go_with_the_account(root: Client, alice: Client, bob: Client) -> None:
     """Devices and their keys are gone for others too."""
     keys = {

@@ -92,6 +92,13 @@ async def fill(server: Server, alice: Client, room: str, names: list[str]) -> li
     services = server.app.services
     made = await asyncio.gather(*(services.accounts.registration.register(name, None) for name in names))
     users = [registered.user_id for registered in made]
+    await join_all(server, room, users)
+    return users
+
+
+async def join_all(server: Server, room: str, users: list[str]) -> None:
+    """Have the users in the room."""
+    services = server.app.services
     drafts = [
         Draft(
             room_id=room,
@@ -103,8 +110,8 @@ async def fill(server: Server, alice: Client, room: str, names: list[str]) -> li
         )
         for user in users
     ]
-    await services.rooms.submit.submit_many(drafts)
-    return users
+    results = await services.rooms.submit.submit_many(drafts)
+    assert not [result for result in results if isinstance(result, Exception)]
 
 
 async def test_a_big_room_in_batches_and_once_for_all_who_ask(
@@ -122,6 +129,18 @@ async def test_a_big_room_in_batches_and_once_for_all_who_ask(
         assert sorted(answer.ok()["affected"]) == sorted([alice.user_id, *users])
     assert (jobs[0]["total"], jobs[0]["done"], jobs[0]["failed"]) == (451, 451, 0)
     assert {call["job_id"] for call in await calls(root, operation="rooms.evacuate")} == {jobs[0]["job_id"]}
+
+
+async def test_ten_thousand_members(server: Server, root: Client, alice: Client) -> None:
+    """A big room empties in one call, which lists everybody once."""
+    room = await alice.create_room(preset="public_chat")
+    users = [f"@u{n}:example.org" for n in range(10_000)]
+    await join_all(server, room, users)
+    answer = (await root.post(at(DENDRITE, "evacuateRoom", room))).ok()
+
+    assert sorted(answer["affected"]) == sorted([alice.user_id, *users])
+    assert answer["failed"] == {}
+    assert (await root.get(at("/_synapse/admin/v1/rooms", room))).ok()["joined_members"] == 0
 
 
 async def test_it_goes_on_after_a_restart_and_counts_each_once(tmp_path: Path) -> None:

@@ -48,6 +48,25 @@ async def test_a_notice_arrives(server: Server, root: Client, alice: Client) -> 
     assert set(joined) == {alice.user_id, NOTICES}
 
 
+async def test_clients_hear_of_it(root: Client, alice: Client) -> None:
+    """The invitation and its tag come by sync, to an old device and to a new one, and then the notice."""
+    await alice.sync()
+    await send(root, alice)
+    heard = await alice.sync()
+    ((room, invited),) = heard["rooms"]["invite"].items()
+    senders = {event["sender"] for event in invited["invite_state"]["events"]}
+    await alice.join(room)
+    event_id = await send(root, alice)
+    joined = (await alice.sync())["rooms"]["join"][room]
+
+    assert NOTICES in senders
+    assert event_id in {event["event_id"] for event in joined["timeline"]["events"]}
+    tags = [
+        event["content"]["tags"] for event in joined["account_data"]["events"] if event["type"] == "m.tag"
+    ]
+    assert tags == [{"m.server_notice": {}}]
+
+
 async def test_the_invitation_cannot_be_rejected_and_the_room_is_reused(
     server: Server, root: Client, alice: Client
 ) -> None:
@@ -156,6 +175,10 @@ async def test_nobody_can_be_the_sender(server: Server, root: Client, alice: Cli
     await send(root, alice)
     login = {"type": "m.login.password", "user": "notices", "password": ""}
     (await server.anonymous.post("login", login)).error(403, "M_FORBIDDEN")
+    password = {"new_password": "a new password"}
+    (await root.post(at(SYNAPSE, "reset_password", NOTICES), password)).error(400, "M_INVALID_PARAM")
+    (await root.post(at(SYNAPSE, "deactivate", NOTICES))).error(400, "M_INVALID_PARAM")
+    (await root.put(at(SYNAPSE, "users", NOTICES, "admin"), {"admin": True})).error(400, "M_INVALID_PARAM")
 
 
 async def test_notices_are_written_down_without_what_they_say(root: Client, alice: Client) -> None:

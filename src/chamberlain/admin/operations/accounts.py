@@ -12,6 +12,7 @@ from chamberlain.store import admin_lists, administrators, threepids
 from chamberlain.store.admin_lists import UserFilter, UserRow
 from chamberlain.store.administrators import LastAdministrator
 from chamberlain.store.threepids import Threepid
+from chamberlain.store.users import User
 
 UserOrder = Literal[
     "name",
@@ -158,8 +159,7 @@ class SetAdmin(msgspec.Struct, frozen=True):
 
 async def plan_set_admin(ctx: OperationContext, request: SetAdmin) -> Plan:
     """Refuses what the operation would refuse."""
-    user = await guard.find_active_target(ctx, request.user_id)
-    _check_may_set_admin(ctx, request)
+    user = await _find_for_set_admin(ctx, request)
     return Plan(users=[] if user.is_admin == request.admin else [user.user_id])
 
 
@@ -176,8 +176,7 @@ async def set_admin(ctx: OperationContext, request: SetAdmin) -> Done:
 
     Administrators cannot demote themselves, and the last one stays.
     """
-    await guard.find_active_target(ctx, request.user_id)
-    _check_may_set_admin(ctx, request)
+    await _find_for_set_admin(ctx, request)
     if request.admin:
         await ctx.parts.accounts.users.set_admin(request.user_id, True)
         return Done()
@@ -188,8 +187,11 @@ async def set_admin(ctx: OperationContext, request: SetAdmin) -> Done:
     return Done()
 
 
-def _check_may_set_admin(ctx: OperationContext, request: SetAdmin) -> None:
+async def _find_for_set_admin(ctx: OperationContext, request: SetAdmin) -> User:
     if not ctx.actor.may(Scope.ADMINS_WRITE):
         raise Forbidden(f"Changing administrators needs the scope {Scope.ADMINS_WRITE}")
+    user = await guard.find_active_target(ctx, request.user_id)
+    guard.check_may_touch(ctx, user)
     if not request.admin and ctx.actor.user_id == request.user_id:
         raise MatrixError(ErrCode.UNKNOWN, "You may not demote yourself", status=400)
+    return user

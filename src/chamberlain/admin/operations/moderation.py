@@ -8,7 +8,7 @@ from chamberlain.admin import foresight, guard
 from chamberlain.admin.leaving import EVACUATE_USER
 from chamberlain.admin.operation import SECRET, Done, OperationContext, Plan, Route, Scope, operation
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.errors import Forbidden, InvalidParam
+from chamberlain.matrix.errors import Forbidden
 from chamberlain.store import administrators, devices
 from chamberlain.store.administrators import LastAdministrator
 from chamberlain.store.users import User
@@ -283,6 +283,4 @@ async def _moderated(ctx: OperationContext, user_id: str, *, spare_admins: bool)
     if user.is_admin and spare_admins:
         raise Forbidden("The user is an administrator")
     guard.check_may_touch(ctx, user)
-    if user_id == ctx.parts.notices.user_id:
-        raise InvalidParam("The account speaks for the server")
     return user
