@@ -1,22 +1,16 @@
 """Making an account for oneself, or as a guest (client-server API, Account registration)."""
 
-from typing import Final
-
 import msgspec
 
 from chamberlain.accounts.passwords import Passwords
 from chamberlain.accounts.registration import Registered, Registration, SessionUsedUp, in_use
-from chamberlain.accounts.registration_tokens import RegistrationTokens
+from chamberlain.accounts.stages import Stages
 from chamberlain.accounts.tokens import NewDevice, Tokens
-from chamberlain.accounts.uia import DUMMY, REGISTRATION_TOKEN, Flow, Uia
+from chamberlain.accounts.uia import Uia
 from chamberlain.config.registration import Registration as Settings
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.errors import BadJson, Forbidden, MatrixError, MissingParam, UIARequired
+from chamberlain.matrix.errors import Forbidden, MatrixError, MissingParam, UIARequired
 from chamberlain.matrix.ids import localpart_of
-from chamberlain.matrix.types import JsonObject
-
-_OPEN: Final[tuple[Flow, ...]] = ((DUMMY,),)
-_BY_TOKEN: Final[tuple[Flow, ...]] = ((REGISTRATION_TOKEN,),)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,15 +28,15 @@ class SignUp:
     def __init__(
         self,
         settings: Settings,
+        stages: Stages,
         registration: Registration,
-        registration_tokens: RegistrationTokens,
         passwords: Passwords,
         tokens: Tokens,
         uia: Uia,
     ) -> None:
         self._settings = settings
+        self._stages = stages
         self._registration = registration
-        self._registration_tokens = registration_tokens
         self._passwords = passwords
         self._tokens = tokens
         self._uia = uia
@@ -73,8 +67,8 @@ class SignUp:
         if wanted.password is not None:
             self._passwords.check_policy(wanted.password)
         bound = f"{method} {path}"
-        flows = _BY_TOKEN if self._settings.require_token else _OPEN
-        passed = await self._uia.check(bound, flows, auth, self._prove)
+        flows = self._stages.flows
+        passed = await self._uia.check(bound, flows, auth, self._stages.prove)
         if wanted.password is None:
             raise MissingParam("The password is missing")
         try:
@@ -99,18 +93,6 @@ class SignUp:
         device = NewDevice(display_name=display_name)
         localpart = self._registration.draw_localpart()
         return await self._registration.register(localpart, None, guest=True, device=device)
-
-    async def _prove(self, kind: str, given: JsonObject) -> str | None:
-        if kind == DUMMY:
-            return None
-        token = given.get("token")
-        if token is None:
-            raise MissingParam("The registration token is missing")
-        if not isinstance(token, str):
-            raise BadJson("The registration token is not a string")
-        if not await self._registration_tokens.is_usable(token):
-            raise MatrixError(ErrCode.UNAUTHORIZED, "The registration token is not valid")
-        return token
 
     async def _check_guest(self, token: str, localpart: str) -> None:
         guest = await self._tokens.identify(token)

@@ -26,6 +26,7 @@ from chamberlain.store.database import Database
 
 PASSWORD: Final = "m.login.password"
 DUMMY: Final = "m.login.dummy"
+RECAPTCHA: Final = "m.login.recaptcha"
 REGISTRATION_TOKEN: Final = "m.login.registration_token"
 
 SESSION_MS: Final = 24 * 3_600_000
@@ -58,6 +59,7 @@ class _Progress(msgspec.Struct, kw_only=True):
     expires_at: int
     flows: Sequence[Flow]
     completed: list[str]
+    params: Mapping[str, JsonObject]
     token: str | None = None
 
     def is_done(self) -> bool:
@@ -66,7 +68,11 @@ class _Progress(msgspec.Struct, kw_only=True):
     def challenge(self, failure: MatrixError | None = None) -> UIARequired:
         body: dict[str, Any] = {
             "flows": [{"stages": list(flow)} for flow in self.flows],
-            "params": {},
+            "params": {
+                stage: params
+                for stage, params in self.params.items()
+                if any(stage in flow for flow in self.flows)
+            },
             "session": self.session,
         }
         if self.completed:
@@ -77,12 +83,22 @@ class _Progress(msgspec.Struct, kw_only=True):
 class Uia:
     """Asks for proof and checks it."""
 
-    def __init__(self, db: Database, clock: Clock, rng: Rng, users: Users, passwords: Passwords) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        rng: Rng,
+        users: Users,
+        passwords: Passwords,
+        params: Mapping[str, JsonObject] | None = None,
+    ) -> None:
+        """`params`: what clients need for a stage, by its type."""
         self._db = db
         self._clock = clock
         self._rng = rng
         self._users = users
         self._passwords = passwords
+        self._params = params or {}
         self._key = b""
 
     async def start(self) -> None:
@@ -186,7 +202,7 @@ class Uia:
         if expires_at is None:
             refusal = Forbidden("The session is unknown, has expired or is for something else")
             raise self.failed(bound, flows, refusal)
-        progress = _Progress(session=session, expires_at=expires_at, flows=flows, completed=[])
+        progress = self._progress(session, expires_at, flows)
         found = await self._db.read(rows.find, session)
         if found is not None:
             progress.completed, progress.token, used = found
@@ -198,7 +214,12 @@ class Uia:
         expires_at = self._clock.now() + SESSION_MS
         head = expires_at.to_bytes(_EXPIRY_BYTES) + self._rng.bytes(_NONCE_BYTES)
         session = _encode(head + self._mac(head, bound))
-        return _Progress(session=session, expires_at=expires_at, flows=flows, completed=[])
+        return self._progress(session, expires_at, flows)
+
+    def _progress(self, session: str, expires_at: int, flows: Sequence[Flow]) -> _Progress:
+        return _Progress(
+            session=session, expires_at=expires_at, flows=flows, completed=[], params=self._params
+        )
 
     def _verify(self, session: str, bound: str) -> int | None:
         """When a session ends that was made here, for this; None for any other."""

@@ -1,6 +1,7 @@
 """The services of this room, made and bundled."""
 
 from chamberlain.accounts.account_data import AccountData
+from chamberlain.accounts.captcha import Captcha
 from chamberlain.accounts.deactivation import Deactivation
 from chamberlain.accounts.filters import Filters
 from chamberlain.accounts.last_seen import LastSeen
@@ -12,14 +13,16 @@ from chamberlain.accounts.push_rules import PushRules
 from chamberlain.accounts.registration import Registration
 from chamberlain.accounts.registration_tokens import RegistrationTokens
 from chamberlain.accounts.sign_up import SignUp
+from chamberlain.accounts.stages import Stages
 from chamberlain.accounts.threepids import Threepids
 from chamberlain.accounts.tokens import Tokens
-from chamberlain.accounts.uia import Uia
+from chamberlain.accounts.uia import RECAPTCHA, Uia
 from chamberlain.accounts.user_directory import UserDirectory
 from chamberlain.accounts.users import Users
 from chamberlain.config.passwords import Passwords as PasswordSettings
 from chamberlain.config.registration import Registration as RegistrationSettings
 from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.http_client import HttpClient
 from chamberlain.runtime.rng import Rng
 from chamberlain.store.database import Database
 
@@ -55,16 +58,17 @@ class Accounts:
         server_name: str,
         registration: RegistrationSettings,
         passwords: PasswordSettings,
+        http: HttpClient,
     ) -> None:
         self.users = Users(db, clock, server_name)
         self.passwords = Passwords(db, passwords, rng)
         self.tokens = Tokens(db, clock, rng)
-        self.uia = Uia(db, clock, rng, self.users, self.passwords)
+        captcha = Captcha(registration.captcha, http)
+        self.uia = Uia(db, clock, rng, self.users, self.passwords, {RECAPTCHA: captcha.params})
         self.registration = Registration(db, clock, rng, self.users, self.passwords, self.tokens)
         self.registration_tokens = RegistrationTokens(db, clock, rng)
-        self.sign_up = SignUp(
-            registration, self.registration, self.registration_tokens, self.passwords, self.tokens, self.uia
-        )
+        stages = Stages(self.registration_tokens, captcha, require_token=registration.require_token)
+        self.sign_up = SignUp(registration, stages, self.registration, self.passwords, self.tokens, self.uia)
         self.threepids = Threepids(db, clock)
         self.login = Login(db, self.users, self.passwords, self.threepids, self.tokens)
         self.profiles = Profiles(db, self.users)
@@ -94,6 +98,7 @@ def build_accounts(
     server_name: str,
     registration: RegistrationSettings,
     passwords: PasswordSettings,
+    http: HttpClient,
 ) -> Accounts:
     """Make the services."""
-    return Accounts(db, clock, rng, server_name, registration, passwords)
+    return Accounts(db, clock, rng, server_name, registration, passwords, http)

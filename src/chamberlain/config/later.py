@@ -17,8 +17,6 @@ NOT_YET: Final = (
     "federation.trusted_key_servers",
     "media.s3",
     "media.url_previews",
-    "outbound",
-    "registration.captcha",
     "smtp",
     "sso",
     "sync.keep_changes_days",

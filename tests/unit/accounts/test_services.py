@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chamberlain.accounts.captcha import Captcha
 from chamberlain.accounts.passwords import MAX_WAITING, Passwords
 from chamberlain.accounts.registration import Registration
 from chamberlain.accounts.registration_tokens import RegistrationTokens
 from chamberlain.accounts.sign_up import SignUp
+from chamberlain.accounts.stages import Stages
 from chamberlain.accounts.tokens import NewDevice, Tokens
 from chamberlain.accounts.uia import Uia
 from chamberlain.accounts.users import Users
@@ -18,11 +20,13 @@ from chamberlain.config.registration import Registration as RegistrationSettings
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, LimitExceeded, MatrixError, UIARequired, UnknownToken
 from chamberlain.matrix.types import JsonObject
+from chamberlain.runtime.http_client import AddressRules, HttpClient
 from chamberlain.store import registration_tokens as token_rows
 from chamberlain.store.database import Database
 from tests.support.clock import FakeClock
 from tests.support.rng import SeededRng
 
+HTTP = HttpClient(AddressRules((), ()))
 TWO_STAGES = [("m.login.registration_token", "m.login.dummy"), ("m.other",)]
 
 
@@ -30,7 +34,7 @@ TWO_STAGES = [("m.login.registration_token", "m.login.dummy"), ("m.other",)]
 def accounts(db: Database, clock: FakeClock) -> Accounts:
     """The bundle, with cheap hashes."""
     settings = PasswordSettings(hash_cost="lowest")
-    return build_accounts(db, clock, SeededRng(), "x.org", RegistrationSettings(enabled=True), settings)
+    return build_accounts(db, clock, SeededRng(), "x.org", RegistrationSettings(enabled=True), settings, HTTP)
 
 
 async def prove(kind: str, given: JsonObject) -> str | None:
@@ -99,7 +103,7 @@ async def test_sessions_are_bound_and_end(accounts: Accounts, clock: FakeClock) 
 async def test_workers_know_each_others_sessions(db: Database, accounts: Accounts, clock: FakeClock) -> None:
     """A session that one worker gave out is good at another."""
     settings = PasswordSettings(hash_cost="lowest")
-    other = build_accounts(db, clock, SeededRng(2), "x.org", RegistrationSettings(), settings)
+    other = build_accounts(db, clock, SeededRng(2), "x.org", RegistrationSettings(), settings, HTTP)
     await accounts.uia.start()
     await other.uia.start()
     session = (await challenge(accounts.uia, None))["session"]
@@ -177,7 +181,8 @@ def sign_up(db: Database, clock: FakeClock, tokens_needed: bool) -> tuple[SignUp
     registration = Registration(db, clock, rng, users, passwords, tokens)
     uia = Uia(db, clock, rng, users, passwords)
     settings = RegistrationSettings(enabled=True, require_token=tokens_needed)
-    return SignUp(settings, registration, registration_tokens, passwords, tokens, uia), registration_tokens
+    stages = Stages(registration_tokens, Captcha(settings.captcha, HTTP), require_token=tokens_needed)
+    return SignUp(settings, stages, registration, passwords, tokens, uia), registration_tokens
 
 
 async def test_registration_tokens_have_limits(db: Database, clock: FakeClock) -> None:

@@ -1,0 +1,116 @@
+"""Requests to addresses that a setting or somebody else chose: never into networks that are closed to them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from errno import EACCES
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from aiohttp import AddrInfoType, ClientSession
+
+TIMEOUT: Final = 10.0
+"""Seconds for a whole call, the look-up of the name included."""
+MAX_BYTES: Final = 256 * 1024
+"""Bytes of an answer that are read at most."""
+_CHUNK: Final = 16 * 1024
+
+
+class OutboundError(Exception):
+    """A call got no answer that can be used; the message says why, without anything secret."""
+
+
+class OutboundAnswer(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    status: int
+    body: bytes
+
+
+class AddressRules:
+    """Which addresses may be called."""
+
+    def __init__(self, blocked: Sequence[str], allowed: Sequence[str]) -> None:
+        self._blocked = [ip_network(network, strict=False) for network in blocked]
+        self._allowed = [ip_network(network, strict=False) for network in allowed]
+
+    def permit(self, address: str) -> bool:
+        """Whether this IP address may be called; one of IPv4 inside IPv6 counts as the one of IPv4."""
+        ip = ip_address(address.partition("%")[0])
+        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        if any(ip in network for network in self._allowed):
+            return True
+        return not any(ip in network for network in self._blocked)
+
+
+class HttpClient:
+    """Calls other servers. The library is imported, and connections are kept, from the first call on."""
+
+    def __init__(self, rules: AddressRules, *, verify_certificates: bool = True) -> None:
+        self._rules = rules
+        self._verify = verify_certificates
+        self._session: ClientSession | None = None
+
+    async def post_form(
+        self, url: str, fields: Mapping[str, str], *, timeout: float = TIMEOUT, max_bytes: int = MAX_BYTES
+    ) -> OutboundAnswer:
+        """POST a form and give the answer, whatever its status; a redirect is not followed.
+
+        Raises:
+            OutboundError: the address is closed to such calls, or there was no answer within `timeout` seconds,
+                or none of at most `max_bytes`.
+        """
+        import aiohttp
+
+        limit = aiohttp.ClientTimeout(total=timeout)
+        try:
+            async with self._open().post(
+                url, data=dict(fields), timeout=limit, allow_redirects=False
+            ) as answer:
+                body = bytearray()
+                async for chunk in answer.content.iter_chunked(_CHUNK):
+                    body += chunk
+                    if len(body) > max_bytes:
+                        raise OutboundError(f"the answer is longer than {max_bytes} bytes")
+                return OutboundAnswer(answer.status, bytes(body))
+        except TimeoutError:
+            raise OutboundError(f"there was no answer within {timeout:g} s") from None
+        except (aiohttp.ClientError, ValueError, OSError) as error:
+            raise OutboundError(str(error) or type(error).__name__) from error
+
+    def _open(self) -> ClientSession:
+        import aiohttp
+
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                # The address that is connected to is what is judged, however it was found: no name can be
+                # looked up once for the judge and once more for the call.
+                socket_factory=self._make_socket,
+                resolver=aiohttp.ThreadedResolver(),
+                ssl=self._verify,
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # Without it a small answer could unpack to a huge one.
+                auto_decompress=False,
+                headers={"Accept-Encoding": "identity", "User-Agent": "chamberlain"},
+            )
+        return self._session
+
+    def _make_socket(self, found: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, where = found
+        address: Any = where[0]
+        if not self._rules.permit(address):
+            raise PermissionError(EACCES, "outbound.blocked_addresses closes this address", address)
+        return socket.socket(family, kind, protocol)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
