@@ -58,6 +58,7 @@ async def test_users_come_in_pages(server: Server, root: Client, alice: Client, 
 async def test_bad_queries(root: Client, query: str) -> None:
     """Bad numbers, orders and flags are a 400."""
     (await root.get(f"{USERS}?{query}")).error(400, "M_INVALID_PARAM")
+    (await root.get(f"{USERS}?name={'x' * 600}")).error(400, "M_INVALID_PARAM")
     if "admins" not in query:
         (await root.get(f"{SYNAPSE}/rooms?{query}")).error(400, "M_INVALID_PARAM")
 

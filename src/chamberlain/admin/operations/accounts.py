@@ -29,14 +29,15 @@ UserOrder = Literal[
 ]
 PageSize = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 Offset = Annotated[int, msgspec.Meta(ge=0)]
+SearchText = Annotated[str, msgspec.Meta(max_length=512)]
 
 
 class ListUsers(msgspec.Struct, frozen=True, kw_only=True):
     """Which users, in which order, from which place."""
 
-    user_id: str | None = None
+    user_id: SearchText | None = None
     """Part of the user ID."""
-    name: str | None = None
+    name: SearchText | None = None
     """Part of the localpart or of the display name."""
     guests: bool | None = None
     admins: bool | None = None

@@ -16,7 +16,7 @@ from chamberlain.store import admin_lists, memberships
 from chamberlain.store import rooms as rooms_store
 from chamberlain.store.admin_lists import RoomFilter, RoomRow
 
-SearchTerm = Annotated[str, msgspec.Meta(min_length=1)]
+SearchTerm = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 RoomOrder = Literal[
     "name",
     "alphabetical",

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from chamberlain.admin.operations import accounts, moderation
-from chamberlain.admin.operations.accounts import Offset, UserOrder
+from chamberlain.admin.operations.accounts import Offset, SearchText, UserOrder
 from chamberlain.http.endpoint import Auth, Context, Path, Query, Request, Response, endpoint
 from chamberlain.http.operations import run
 from chamberlain.matrix.errcodes import ErrCode
@@ -23,8 +23,8 @@ class Nothing(Response):
 class ListUsers(Request):
     """Filters, order and page of a list of accounts."""
 
-    user_id: Query[str | None] = None
-    name: Query[str | None] = None
+    user_id: Query[SearchText | None] = None
+    name: Query[SearchText | None] = None
     guests: Query[bool] = True
     admins: Query[bool | None] = None
     deactivated: Query[bool | None] = None
