@@ -13,6 +13,7 @@ from chamberlain.store import events, relations
 from chamberlain.store.database import Database
 
 ANNOTATION: Final = "m.annotation"
+THREAD: Final = "m.thread"
 CANONICAL_ALIAS: Final = "m.room.canonical_alias"
 
 
@@ -39,7 +40,8 @@ class Messages:
 
         Raises:
             Forbidden: the sender is not in the room, or has not the power.
-            MatrixError: DUPLICATE_ANNOTATION for a second reaction with the same key; TOO_LARGE.
+            MatrixError: DUPLICATE_ANNOTATION for a second reaction with the same key; UNKNOWN (400) for a thread
+                that begins at an event which itself relates to another; TOO_LARGE.
         """
         if kind == "m.room.redaction":
             target = content.get("redacts")
@@ -48,7 +50,7 @@ class Messages:
             rest = {key: value for key, value in content.items() if key != "redacts"}
             return await self._submit.send(sender, room_id, kind, rest, redacts=target, txn=txn, ts=ts)
         if "m.relates_to" in content:
-            await self._check_annotation(sender, room_id, kind, content, txn)
+            await self._check_relation(sender, room_id, kind, content, txn)
         return await self._submit.send(sender, room_id, kind, content, txn=txn, ts=ts)
 
     async def set_state(
@@ -103,16 +105,23 @@ class Messages:
         content: JsonObject = {} if reason is None else {"reason": reason}
         return await self._submit.send(sender, room_id, "m.room.redaction", content, redacts=target, txn=txn)
 
-    async def _check_annotation(
+    async def _check_relation(
         self, sender: str, room_id: str, kind: str, content: JsonObject, txn: Txn | None
     ) -> None:
         relates = content["m.relates_to"]
         if not isinstance(relates, dict):
             return
-        target, key = relates.get("event_id"), relates.get("key")
-        if relates.get("rel_type") != ANNOTATION or not isinstance(target, str) or not isinstance(key, str):
+        target, rel_type, key = relates.get("event_id"), relates.get("rel_type"), relates.get("key")
+        if not isinstance(target, str) or rel_type not in (ANNOTATION, THREAD):
             return
         if txn is not None and await self._submit.is_known(txn):
             return
-        if await self._db.read(relations.has_annotation, target, sender, kind, key):
+        if rel_type == THREAD:
+            if await self._db.read(relations.has_relation, target):
+                raise MatrixError(
+                    ErrCode.UNKNOWN, "No thread can begin at an event with a relation", status=400
+                )
+        elif isinstance(key, str) and await self._db.read(
+            relations.has_annotation, target, sender, kind, key
+        ):
             raise MatrixError(ErrCode.DUPLICATE_ANNOTATION, "You have sent this annotation already")

@@ -48,6 +48,15 @@ async def has_annotation(tx: Read, event_id: str, sender: str, kind: str, key: s
     )
 
 
+async def has_relation(tx: Read, event_id: str) -> bool:
+    """Say whether the event itself relates to another one."""
+    return bool(
+        await tx.all(
+            "SELECT 1 FROM events WHERE event_id = :event_id AND relates_to IS NOT NULL", event_id=event_id
+        )
+    )
+
+
 async def bundled_kinds(tx: Read, event_ids: Collection[str]) -> dict[str, set[str]]:
     """Give the kinds of relations (m.replace, m.thread, m.reference) that point at each of these events."""
     found: dict[str, set[str]] = {}

@@ -262,3 +262,38 @@ async def test_the_thread_of_an_ignored_user(alice: Client, bob: Client) -> None
     (found,) = (await threads(alice, room))["chunk"]
 
     assert (found["event_id"], found["content"]) == (root, {})
+
+
+async def test_a_thread_cannot_begin_inside_another_relation(alice: Client) -> None:
+    """A reply in a thread is no root, nor is an edit; the root itself takes further replies."""
+    room = await alice.create_room()
+    root = await alice.say(room, "root")
+    inner = await reply(alice, room, root, "inner")
+    changed = await edit(alice, room, root, "changed")
+    for target in (inner, changed):
+        content = {"msgtype": "m.text", "body": "x", **relation(target, "m.thread")}
+        (await alice.put(path("rooms", room, "send", "m.room.message", f"to {target}"), content)).error(
+            400, "M_UNKNOWN"
+        )
+    await reply(alice, room, root, "another")
+
+    assert (await bundle(alice, room, root))["m.thread"]["count"] == 2
+
+
+async def test_a_second_annotation_of_the_same_kind(alice: Client, bob: Client) -> None:
+    """The same key a second time is refused, a repeated request is not, and works after a redaction."""
+    room = await alice.create_room(preset="public_chat")
+    await bob.join(room)
+    event = await alice.say(room, "one")
+    content = relation(event, "m.annotation", key="+")
+    target = path("rooms", room, "send", "m.reaction", "t1")
+    first = (await alice.put(target, content)).ok()
+    again = (await alice.put(target, content)).ok()
+    second = path("rooms", room, "send", "m.reaction", "t2")
+    (await alice.put(second, content)).error(400, "M_DUPLICATE_ANNOTATION")
+    await bob.send(room, "m.reaction", content)
+    (await alice.put(path("rooms", room, "redact", first["event_id"], "t3"))).ok()
+    (await alice.put(second, content)).ok()
+
+    assert again == first
+    assert len(ids(await related(bob, room, event, "m.annotation"))) == 2
