@@ -40,6 +40,10 @@ Prove = Callable[[str, JsonObject], Awaitable[str | None]]
 MatrixError where it fails."""
 
 
+class SomebodyElse(Forbidden):
+    """The proof is about another account, which no other try with this session can mend."""
+
+
 class Passed(msgspec.Struct, frozen=True, kw_only=True):
     """A flow was completed. The caller uses the session up with what it protects, in one transaction.
 
@@ -113,7 +117,7 @@ class Uia:
         Raises:
             UIARequired: there is no (right) proof yet; asks for it.
             BadJson: `auth` has the wrong shape.
-            Forbidden: the account has no password to prove anything with.
+            Forbidden: the account has no password to prove anything with, or the proof is of another account.
         """
         if requester.appservice_id is not None:
             return
@@ -175,6 +179,8 @@ class Uia:
             raise progress.challenge(MatrixError(ErrCode.UNRECOGNIZED, "This is no stage of this request"))
         try:
             return await prove(kind, given)
+        except SomebodyElse:
+            raise
         except MatrixError as failure:
             if failure.status in (401, 403):
                 raise progress.challenge(failure) from None
@@ -245,7 +251,7 @@ class Uia:
             raise BadJson("The password is not a string")
         name = _user_of(given)
         if name is not None and self._users.parse_local(name) != user_id:
-            raise Forbidden("This is the password of somebody else")
+            raise SomebodyElse("This is the password of somebody else")
         found = (await self._db.read(user_rows.credentials, [user_id])).get(user_id)
         if not await self._passwords.is_right(password, None if found is None else found[0]):
             raise Forbidden("The password is wrong")

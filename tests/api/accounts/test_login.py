@@ -211,7 +211,7 @@ async def test_a_session_is_bound_and_good_once(server: Server, alice: Client) -
     (await alice.post("account/password", body)).error(401, "M_FORBIDDEN")
     wrong = await alice.post(GET_TOKEN, {"auth": with_password(alice, session, "wrong")})
     assert wrong.error(401, "M_FORBIDDEN")["session"] == session
-    (await alice.post(GET_TOKEN, {"auth": with_password(bob, session)})).error(401, "M_FORBIDDEN")
+    (await alice.post(GET_TOKEN, {"auth": with_password(bob, session)})).error(403, "M_FORBIDDEN")
     answers = await asyncio.gather(
         *(alice.post(GET_TOKEN, {"auth": with_password(alice, session)}) for _ in range(8))
     )
