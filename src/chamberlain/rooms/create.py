@@ -79,7 +79,8 @@ class CreateRoom:
                 the options contradict one another.
             BadJson, InvalidParam: an option that no room can have.
         """
-        version = get_room_version(options.room_version or self._default_version)
+        asked = options.room_version
+        version = get_room_version(self._default_version if asked is None else asked)
         if len(options.invite) > MAX_INVITES or len(options.initial_state) > MAX_INITIAL_STATE:
             raise InvalidParam("Too many invitations or too much initial state")
         invited = list(dict.fromkeys(str(parse_user_id(user_id)) for user_id in options.invite))
