@@ -6,6 +6,7 @@ from typing import Final
 from chamberlain.admin.deactivation import AccountEnd
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.events import Draft
+from chamberlain.matrix.ids import EventID
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import memberships
@@ -15,6 +16,8 @@ from chamberlain.store.tx import Read
 
 IN_ROOM: Final = ("join", "invite", "knock")
 """What ends with a leave event: a membership, an invitation, a knock."""
+
+TRIES: Final = 5
 
 EVACUATE_ROOM: Final = "evacuate_room"
 EVACUATE_USER: Final = "evacuate_user"
@@ -42,7 +45,7 @@ class Leaving:
         for item, (membership, _) in zip(items, found, strict=True):
             if membership in IN_ROOM:
                 drafts.append(self._draft(*pair_of(item)))
-        results = iter(await self._submit.submit_many(drafts))
+        results = iter(await self._submit_patiently(drafts))
         settled = []
         for item, (membership, event_id) in zip(items, found, strict=True):
             if membership in IN_ROOM:
@@ -53,6 +56,18 @@ class Leaving:
                 settled.append(Item(item.place, item.item, SKIPPED))
         return settled
 
+    async def _submit_patiently(self, drafts: Sequence[Draft]) -> list[EventID | MatrixError]:
+        """Submit the drafts; those for which a room was too busy are tried again."""
+        results = await self._submit.submit_many(drafts)
+        for _ in range(TRIES - 1):
+            busy = [place for place, result in enumerate(results) if _is_passing(result)]
+            if not busy:
+                break
+            again = await self._submit.submit_many([drafts[place] for place in busy])
+            for place, result in zip(busy, again, strict=True):
+                results[place] = result
+        return results
+
     def _draft(self, room_id: str, user_id: str) -> Draft:
         return Draft(
             room_id=room_id,
@@ -62,6 +77,10 @@ class Leaving:
             state_key=user_id,
             origin_server_ts=self._clock.now(),
         )
+
+
+def _is_passing(result: EventID | MatrixError) -> bool:
+    return isinstance(result, MatrixError) and result.status >= 500
 
 
 def _settled(item: Item, result: str | MatrixError) -> Item:

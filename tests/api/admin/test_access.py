@@ -4,7 +4,8 @@ import pytest
 
 from chamberlain.http import registry
 from chamberlain.http.endpoint import Auth, Endpoint, holes_of, is_admin
-from tests.api.admin.asking import SYNAPSE
+from tests.api.admin.asking import SYNAPSE, calls
+from tests.support.asgi import call
 from tests.support.server import Client, Server
 
 OPEN = {"/_synapse/admin/v1/register", "/_synapse/admin/v1/server_version"}
@@ -56,3 +57,17 @@ async def test_an_administrator_who_is_demoted_is_out_at_once(server: Server, ro
     (await root.put(f"{SYNAPSE}/users/{other.user_id}/admin", {"admin": False})).ok()
 
     (await other.get(f"{SYNAPSE}/rooms")).error(403, "M_FORBIDDEN")
+
+
+async def test_the_local_socket_acts_as_the_owner(server: Server, root: Client, alice: Client) -> None:
+    """Who may open the socket in the data folder administrates without an account, and is named in the audit log."""
+    app = server.app.asgi
+    path = f"/_chamberlain/admin/v1/users/{alice.user_id}/locked"
+    done = await call(app, "PUT", path, {}, {"locked": True}, state={"local_admin": True})
+    whoami = await call(app, "GET", "/_matrix/client/v3/account/whoami", {}, state={"local_admin": True})
+
+    assert done.ok() == {}
+    whoami.error(401, "M_MISSING_TOKEN")
+    (await alice.get("account/whoami")).error(401, "M_USER_LOCKED")
+    (logged,) = await calls(root, operation="users.set_locked")
+    assert logged["fields"]["actor"] == "local socket"

@@ -5,6 +5,7 @@ from chamberlain.http.endpoint import Auth, Context, Path, Request, Response, St
 from chamberlain.http.operations import NO_STORE, run
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import BadJson, MatrixError, MissingParam
+from chamberlain.matrix.types import JsonObject
 from chamberlain.store import jobs
 
 FACADE = "dendrite"
@@ -73,10 +74,9 @@ async def _result_of(ctx: Context, job_id: str) -> Status:
     service = ctx.services.admin.jobs
     job = await service.wait(job_id)
     items = await service.list_items(job_id, (jobs.DONE, jobs.FAILED))
-    body = {
-        "affected": [item.item for item in items if item.state == jobs.DONE],
-        "failed": {item.item: item.detail for item in items if item.state == jobs.FAILED},
-    }
+    body: JsonObject = {"affected": [item.item for item in items if item.state == jobs.DONE]}
+    if job.failed:
+        body["failed"] = {item.item: item.detail for item in items if item.state == jobs.FAILED}
     if job.state != jobs.COMPLETE:
         cause = job.error or f"The job was {job.state}"
         raise MatrixError(ErrCode.UNKNOWN, cause, status=500, job_id=job_id, **body)
