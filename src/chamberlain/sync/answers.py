@@ -230,8 +230,8 @@ class Answers:
         elif making.since.ephemeral < interest.ephemeral_floor:
             typing = self._typing.since(interest.joined, making.since.ephemeral)
         else:
-            since = making.since.ephemeral
-            typing = {room: self._typing.users(room) for room, at in interest.typed.items() if at > since}
+            moved = interest.typed_since(making.since.ephemeral)
+            typing = {room_id: self._typing.users(room_id) for room_id in moved}
         for room_id, users in typing.items():
             if room_id not in interest.joined or not making.ask.wants_room(room_id):
                 continue
@@ -279,9 +279,7 @@ class Answers:
             seen = self._presences.seen_by(making.user_id)
             found = [(user, shown) for user, shown in seen if shown.position > since.ephemeral]
         else:
-            found = self._presences.of(
-                user_id for user_id, at in interest.present.items() if at > since.ephemeral
-            )
+            found = self._presences.of(interest.present_since(since.ephemeral))
         return [
             {"type": "m.presence", "sender": user_id, "content": shown.content(making.ask.now)}
             for user_id, shown in found

@@ -25,7 +25,7 @@ class Interest:
 
     `floor`: what came after this position is in `touched` and `notes`; for older tokens ask the database.
     `touched`: the rooms with news, each with the position of its newest, the newest last.
-    `typed`, `present`: rooms in which typing changed, and users whose presence did, each with its place.
+    `typed`, `present`: the same for rooms in which typing changed, and for users whose presence did.
     """
 
     __slots__ = (
@@ -77,10 +77,18 @@ class Interest:
 
     def touch(self, room_id: str, position: int) -> None:
         """There is news in a room."""
-        touched = self.touched
-        if room_id in touched:
-            del touched[room_id]
-        touched[room_id] = position
+        self.touched.pop(room_id, None)
+        self.touched[room_id] = position
+
+    def typing_moved(self, room_id: str, position: int) -> None:
+        """Somebody in a room began or ceased to type."""
+        self.typed.pop(room_id, None)
+        self.typed[room_id] = self.ephemeral = position
+
+    def presence_moved(self, user_id: str, position: int) -> None:
+        """Somebody's presence is another one."""
+        self.present.pop(user_id, None)
+        self.present[user_id] = self.ephemeral = position
 
     def note(self, note: Note) -> None:
         """There is news for the user."""
@@ -114,12 +122,15 @@ class Interest:
 
     def rooms_since(self, since: int) -> list[str]:
         """The rooms with news after a position."""
-        found: list[str] = []
-        for room_id in reversed(self.touched):
-            if self.touched[room_id] <= since:
-                break
-            found.append(room_id)
-        return found
+        return _newer(self.touched, since)
+
+    def typed_since(self, ephemeral: int) -> list[str]:
+        """The rooms in which typing changed after a place."""
+        return _newer(self.typed, ephemeral)
+
+    def present_since(self, ephemeral: int) -> list[str]:
+        """The users whose presence changed after a place."""
+        return _newer(self.present, ephemeral)
 
     def notes_since(self, since: int, upto: int) -> list[Note]:
         """The notes at since < position <= upto, the oldest first."""
@@ -131,3 +142,13 @@ class Interest:
                 found.append(note)
         found.reverse()
         return found
+
+
+def _newer(places: dict[str, int], since: int) -> list[str]:
+    """The names that are at a place after `since`; the newest stand last, and only these are looked at."""
+    found: list[str] = []
+    for name in reversed(places):
+        if places[name] <= since:
+            break
+        found.append(name)
+    return found

@@ -41,11 +41,13 @@ class Presence(msgspec.Struct, frozen=True):
 class _User:
     """What is known of one user. `syncing`: how many of their clients wait right now."""
 
-    __slots__ = ("presence", "syncing", "timer")
+    __slots__ = ("ended", "presence", "syncing", "timer")
 
     def __init__(self, presence: Presence) -> None:
         self.presence = presence
         self.syncing = 0
+        self.ended = 0.0
+        """When the last sync had its answer, by the monotonic clock."""
         self.timer: Timer | None = None
 
 
@@ -85,6 +87,7 @@ class Presences:
             return
         await self._waiting.listen(user_id)
         user = self._user(user_id)
+        user.ended = self._clock.monotonic()
         self._show(user_id, user, state, status or None, active=True)
         self._watch(user_id, user)
 
@@ -111,7 +114,8 @@ class Presences:
         user = self._users.get(user_id)
         if user is not None and self.enabled and state != "offline":
             user.syncing = max(user.syncing - 1, 0)
-            if not user.syncing:
+            user.ended = self._clock.monotonic()
+            if user.timer is None:
                 self._watch(user_id, user)
 
     def of(self, user_ids: Iterable[str]) -> list[tuple[str, Presence]]:
@@ -156,29 +160,32 @@ class Presences:
         self._waiting.presence_moved(user_id, position)
 
     def _watch(self, user_id: str, user: _User) -> None:
+        """Look at the user again when they may be idle or gone: seldom, whatever they do meanwhile."""
         if user.timer is not None:
             user.timer.cancel()
         user.timer = None
-        seconds = GONE_SECONDS
-        if user.syncing:
-            if user.presence.state != "online":
-                return
-            seconds = max(IDLE_SECONDS - (self._clock.now() - user.presence.last_active) / 1000, 1.0)
-        user.timer = self._clock.call_later(seconds, self._look, user_id)
+        left = self._seconds_left(user)
+        if left is not None:
+            user.timer = self._clock.call_later(min(max(left, 0.05), GONE_SECONDS), self._look, user_id)
+
+    def _seconds_left(self, user: _User) -> float | None:
+        """After how long nothing changes the user's presence but that; None: never."""
+        if not user.syncing:
+            gone_at = user.ended + GONE_SECONDS
+            return None if user.presence.state == "offline" else gone_at - self._clock.monotonic()
+        if user.presence.state != "online":
+            return None
+        return IDLE_SECONDS - (self._clock.now() - user.presence.last_active) / 1000
 
     def _look(self, user_id: str) -> None:
         user = self._users.get(user_id)
         if user is None:
             return
         user.timer = None
-        shown = user.presence
-        if not user.syncing:
-            if shown.state != "offline":
-                self._show(user_id, user, "offline", shown.status, active=False)
-            return
-        idle = self._clock.now() - shown.last_active
-        if shown.state == "online" and idle >= IDLE_SECONDS * 1000:
-            self._show(user_id, user, "unavailable", shown.status, active=False)
+        left = self._seconds_left(user)
+        if left is not None and left <= 0:
+            state = "unavailable" if user.syncing else "offline"
+            self._show(user_id, user, state, user.presence.status, active=False)
         self._watch(user_id, user)
 
     def active(self, user_id: str) -> None:

@@ -225,8 +225,8 @@ class Waiting:
             return
         position = self._typing.counter.advance()
         for other in others:
-            newcomer.present[other.user_id] = newcomer.ephemeral = position
-            other.present[newcomer.user_id] = other.ephemeral = position
+            newcomer.presence_moved(other.user_id, position)
+            other.presence_moved(newcomer.user_id, position)
         woken |= others
 
     def _device_list(self, change: Change, woken: set[Interest]) -> None:
@@ -272,7 +272,7 @@ class Waiting:
             return
         position = self._typing.position
         for interest in log.active:
-            interest.typed[room_id] = interest.ephemeral = position
+            interest.typing_moved(room_id, position)
             interest.wake()
 
     def presence_moved(self, user_id: str, position: int) -> None:
@@ -281,7 +281,7 @@ class Waiting:
         if own is None:
             return
         for interest in {own}.union(*(log.active for log in own.joined.values())):
-            interest.present[user_id] = interest.ephemeral = position
+            interest.presence_moved(user_id, position)
             interest.wake()
 
 

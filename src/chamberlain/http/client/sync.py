@@ -1,8 +1,6 @@
 """`GET /sync` (client-server API, Syncing)."""
 
-from typing import Annotated, Literal
-
-import msgspec
+from typing import Literal
 
 from chamberlain.http.endpoint import Auth, Context, Limit, Query, Raw, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
@@ -16,7 +14,7 @@ class Sync(Request):
     since: Query[str | None] = None
     full_state: Query[bool] = False
     set_presence: Query[Literal["offline", "online", "unavailable"]] = "online"
-    timeout: Query[Annotated[int, msgspec.Meta(ge=0)]] = 0
+    timeout: Query[int] = 0
     use_state_after: Query[bool] = False
 
 
