@@ -7,6 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.support.postgres import Postgres
@@ -137,12 +138,37 @@ def test_accounts_beside_a_running_server_and_without_one(tmp_path: Path) -> Non
         assert changed.returncode == 0, changed.stderr
         assert server.call("GET", "/_matrix/client/v3/account/whoami", token=bob)[0] == 401
         bob = server.login("bob", "another word")
+        planned = run(tmp_path, "user", "deactivate", "bob", "--dry-run", *common)
+        assert "cannot" not in planned.stderr
+        assert server.call("GET", "/_matrix/client/v3/account/whoami", token=bob)[0] == 200
         ended = run(tmp_path, "user", "deactivate", "bob", "--yes", *common)
         assert ended.returncode == 0, ended.stderr
         assert server.call("GET", "/_matrix/client/v3/account/whoami", token=bob)[0] == 401
         twice = run(tmp_path, "user", "create", "alice", "--password-stdin", *common, stdin="wonderland 2\n")
         assert twice.returncode == 1
         assert "Traceback" not in twice.stderr
+        assert server.stop() == 0
+
+
+def test_every_operation_is_a_command(tmp_path: Path) -> None:
+    """`chamberlain admin` gives JSON alone, with the server up or down, and refuses in words."""
+    named = ("--name", "localhost")
+    fresh = run(tmp_path, "user", "create", "alice", "--password-stdin", *named, stdin="wonderland 1\n")
+    assert "password" in fresh.stderr, "the first administrator is made now, and told"
+    down = run(tmp_path, "admin", "users", "whois", "alice", *named)
+    assert orjson.loads(down.stdout)["user_id"] == "@alice:localhost"
+    with Process(tmp_path) as server:
+        up = run(tmp_path, "admin", "users", "set-locked", "alice", "--locked", "--reason", "a test")
+        assert orjson.loads(up.stdout) == {}
+        again = run(tmp_path, "admin", "users", "list", "--locked")
+        assert [row["user_id"] for row in orjson.loads(again.stdout)["users"]] == ["@alice:localhost"]
+        log = orjson.loads(run(tmp_path, "admin", "audit", "list", "--operation", "users.set_locked").stdout)
+        assert log["calls"][0]["fields"]["reason"] == "a test"
+        nobody = run(tmp_path, "admin", "users", "get", "nobody")
+        assert (nobody.returncode, nobody.stdout) == (1, "")
+        assert "Traceback" not in nobody.stderr
+        stranger = run(tmp_path, "admin", "users", "get", "@alice:elsewhere.example")
+        assert "another server" in stranger.stderr
         assert server.stop() == 0
 
 

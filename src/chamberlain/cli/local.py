@@ -13,7 +13,9 @@ import orjson
 
 from chamberlain.cli import data_folder
 from chamberlain.config import Config, ConfigError
+from chamberlain.runtime import log
 
+PREFIX = "/_chamberlain/admin/v1"
 TIMEOUT = 3600.0
 """Seconds that an answer may take: some administration takes long."""
 
@@ -80,6 +82,7 @@ class InProcessApi:
 
         from chamberlain import app as composition
 
+        log.configure("warning")
         self._runner = asyncio.Runner()
         try:
             self._app = self._runner.run(composition.build(config))
@@ -87,7 +90,8 @@ class InProcessApi:
         except (ConfigError, composition.ConfigError, OSError) as problem:
             self._runner.close()
             raise click.ClickException(str(problem)) from problem
-        self.first_admin = self._app.first_admin
+        if self._app.first_admin is not None:
+            click.echo(describe_first_admin(self._app.first_admin), err=True)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         return _read(*self._runner.run(self._request(method, path, body)))
@@ -125,6 +129,16 @@ class InProcessApi:
             self._runner.run(self._app.close())
         finally:
             self._runner.close()
+
+
+def describe_first_admin(first_admin: tuple[str, str]) -> str:
+    """What is said once, when the first administrator was made."""
+    user_id, password = first_admin
+    return (
+        "The first administrator was made. This password is not shown again:\n"
+        f"    user      {user_id}\n"
+        f"    password  {password}"
+    )
 
 
 def _read(status: int, body: bytes) -> Any:

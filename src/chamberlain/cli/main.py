@@ -11,6 +11,7 @@ _COMMANDS = {
     "init": "chamberlain.cli.init",
     "config": "chamberlain.cli.config",
     "user": "chamberlain.cli.user",
+    "admin": "chamberlain.cli.admin",
     "doctor": "chamberlain.cli.doctor",
     "completion": "chamberlain.cli.completion",
 }

@@ -15,6 +15,7 @@ import click
 
 from chamberlain.cli import data_folder, notify, workers
 from chamberlain.cli.edge import Edge
+from chamberlain.cli.local import describe_first_admin
 from chamberlain.cli.settings import config_options
 from chamberlain.cli.sockets import bind_tcp, bind_unix
 from chamberlain.config import Config, ConfigError
@@ -188,17 +189,14 @@ def _describe(listener: Listener, bound: socket.socket) -> str:
 def _greeting(config: Config, places: list[str], first_admin: tuple[str, str] | None) -> str:
     lines = ["", f"chamberlain serves {config.server_name} at {', '.join(places)}"]
     if first_admin is not None:
-        name, password = first_admin
+        localpart = first_admin[0].removeprefix("@").split(":")[0]
         lines += [
             "",
-            "The first administrator was made. This password is not shown again:",
-            f"    user      {name}",
-            f"    password  {password}",
+            describe_first_admin(first_admin),
             "",
             f"Log in with any Matrix client: choose the homeserver {config.public_url},",
             "then this name and password.",
-            "Change the password in the client, or with: chamberlain user set-password "
-            + name.removeprefix("@").split(":")[0],
+            f"Change the password in the client, or with: chamberlain user set-password {localpart}",
         ]
     return "\n".join([*lines, ""])
 

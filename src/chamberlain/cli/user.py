@@ -1,15 +1,15 @@
 """`chamberlain user`: accounts, with the server up or down."""
 
-import sys
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import click
 
-from chamberlain.cli.local import open_local
+from chamberlain.cli.local import PREFIX, open_local
+from chamberlain.cli.names import localpart_of_name, user_id_of
+from chamberlain.cli.passwords import read_password
 from chamberlain.cli.settings import config_options
 from chamberlain.config import Config
-from chamberlain.matrix.ids import make_user_id
 
 _PAGE = 500
 
@@ -32,27 +32,8 @@ def user() -> None:
     """
 
 
-def _user_id(config: Config, name: str) -> str:
-    return make_user_id(_localpart(config, name), config.server_name)
-
-
-def _localpart(config: Config, name: str) -> str:
-    """The localpart of a name; refuses a user of another server."""
-    localpart, colon, server = name.removeprefix("@").partition(":")
-    if colon and server != config.server_name:
-        raise click.ClickException(f"{name} is a user of another server: this is {config.server_name}")
-    return localpart
-
-
 def _path(user_id: str, *rest: str) -> str:
-    return "/".join(["/_chamberlain/admin/v1/users", quote(user_id, safe=""), *rest])
-
-
-def _read_password(stdin: bool) -> str:
-    if stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return answer
+    return "/".join([f"{PREFIX}/users", quote(user_id, safe=""), *rest])
 
 
 _PASSWORD_STDIN = click.option(
@@ -69,13 +50,13 @@ _PASSWORD_STDIN = click.option(
 def create(config: Config, who: str, admin: bool, display_name: str | None, password_stdin: bool) -> None:
     """Create the account NAME; its password is asked for."""
     body: dict[str, Any] = {
-        "username": _localpart(config, who),
-        "password": _read_password(password_stdin),
+        "username": localpart_of_name(config, who),
+        "password": read_password(stdin=password_stdin),
         "admin": admin,
         "displayname": display_name,
     }
     with open_local(config) as api:
-        user_id = api.call("POST", "/_chamberlain/admin/v1/users", body)["user_id"]
+        user_id = api.call("POST", f"{PREFIX}/users", body)["user_id"]
     click.echo(f"Created {user_id}{', an administrator' if admin else ''}.")
 
 
@@ -88,7 +69,7 @@ def list_(config: Config, search: str | None) -> None:
     query: dict[str, Any] = {"limit": _PAGE} | ({"name": search} if search else {})
     with open_local(config) as api:
         while True:
-            page = api.call("GET", f"/_chamberlain/admin/v1/users?{urlencode(query | {'from': len(rows)})}")
+            page = api.call("GET", f"{PREFIX}/users?{urlencode(query | {'from': len(rows)})}")
             rows += page["users"]
             if not page["users"] or len(rows) >= page["total"]:
                 break
@@ -120,8 +101,8 @@ def _printable(text: str) -> str:
 @config_options()
 def set_password(config: Config, who: str, keep_devices: bool, password_stdin: bool) -> None:
     """Set the password of NAME and log it out everywhere."""
-    user_id = _user_id(config, who)
-    body = {"new_password": _read_password(password_stdin), "logout_devices": not keep_devices}
+    user_id = user_id_of(config, who)
+    body = {"new_password": read_password(stdin=password_stdin), "logout_devices": not keep_devices}
     with open_local(config) as api:
         api.call("POST", _path(user_id, "password"), body)
     click.echo(f"{user_id} has a new password{'' if keep_devices else ' and is logged out everywhere'}.")
@@ -133,7 +114,7 @@ def set_password(config: Config, who: str, keep_devices: bool, password_stdin: b
 @config_options()
 def make_admin(config: Config, who: str, revoke: bool) -> None:
     """Make NAME an administrator of the server."""
-    user_id = _user_id(config, who)
+    user_id = user_id_of(config, who)
     with open_local(config) as api:
         api.call("PUT", _path(user_id, "admin"), {"admin": not revoke})
     click.echo(f"{user_id} is {'no administrator any more' if revoke else 'an administrator'}.")
@@ -142,13 +123,34 @@ def make_admin(config: Config, who: str, revoke: bool) -> None:
 @user.command()
 @click.argument("who", metavar="NAME")
 @click.option("--erase", is_flag=True, help="Also hide what it wrote from people who join later.")
+@click.option("--reason", metavar="TEXT", help="Why, for the audit log.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; tell what would happen.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_options()
-def deactivate(config: Config, who: str, erase: bool, yes: bool) -> None:
+def deactivate(config: Config, who: str, erase: bool, reason: str | None, dry_run: bool, yes: bool) -> None:
     """Deactivate NAME for good: log it out, take its password, leave all rooms. This cannot be undone."""
-    user_id = _user_id(config, who)
-    if not yes:
-        click.confirm(f"Deactivate {user_id} for good?", abort=True)
+    user_id = user_id_of(config, who)
+    body = {"erase": erase, "reason": reason}
     with open_local(config) as api:
-        api.call("POST", _path(user_id, "deactivate"), {"erase": erase, "wait": True})
+        _tell_plan(user_id, api.call("POST", _path(user_id, "deactivate"), body | {"dry_run": True}))
+        if dry_run:
+            return
+        if not yes:
+            click.confirm(f"Deactivate {user_id} for good?", abort=True)
+        started = api.call("POST", _path(user_id, "deactivate"), body | {"wait": True})
+        job = api.call("GET", f"{PREFIX}/jobs/{quote(started['job_id'], safe='')}")["job"]
+    if job["failed"] or job["error"]:
+        raise click.ClickException(
+            f"{user_id} is deactivated, but could not leave {job['failed']} rooms. {job['error'] or ''}"
+        )
     click.echo(f"{user_id} is deactivated.")
+
+
+def _tell_plan(user_id: str, plan: dict[str, Any]) -> None:
+    """What would happen, in words."""
+    rooms, orphaned = plan.get("rooms", []), plan.get("rooms_without_admin", [])
+    click.echo(f"{user_id} leaves {len(rooms)} rooms.")
+    if orphaned:
+        click.echo(f"Nobody with full power stays in {len(orphaned)} of them: {', '.join(orphaned)}")
+    for loss in plan.get("cannot_be_undone", []):
+        click.echo(f"For good: {loss}")

@@ -4,7 +4,6 @@ import ast
 import inspect
 import types
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -64,7 +63,7 @@ def _plain(key: str) -> str:
 
 def _walk(struct: type[Section], name: str, *, repeated: bool) -> Iterator[Table]:
     hints = get_type_hints(struct)
-    docs = _field_docstrings(struct)
+    docs = field_docstrings(struct)
     prefix = f"{name}{'[]' if repeated else ''}." if name else ""
     settings = []
     inner: list[tuple[type[Section], str, bool]] = []
@@ -104,8 +103,7 @@ def describe_type(kind: Any) -> str:
     return "{ per_second, burst }"
 
 
-@lru_cache(maxsize=64)
-def _field_docstrings(struct: type[Section]) -> dict[str, str]:
+def field_docstrings(struct: type[msgspec.Struct]) -> dict[str, str]:
     """The string that stands under each field in the source."""
     body = next(n for n in ast.walk(ast.parse(inspect.getsource(struct))) if isinstance(n, ast.ClassDef)).body
     found = {}

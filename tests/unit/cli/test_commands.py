@@ -35,7 +35,7 @@ def test_the_version_is_printed() -> None:
     assert run("--version") == (0, f"chamberlain, version {__version__}\n")
 
 
-@pytest.mark.parametrize("command", ["serve", "init", "config", "user", "doctor", "completion"])
+@pytest.mark.parametrize("command", ["serve", "init", "config", "user", "admin", "doctor", "completion"])
 def test_help_teaches_with_examples(command: str) -> None:
     """Every command's help has an example that begins with the command itself."""
     status, text = run(command, "--help")
