@@ -2,7 +2,7 @@
 
 import msgspec
 
-from chamberlain.store.tx import Read, Write
+from chamberlain.store.tx import Write
 
 
 class LeaseLost(Exception):
@@ -62,17 +62,6 @@ async def fence(tx: Write, lease: Lease) -> None:
     token = await tx.value("SELECT token FROM leases WHERE name = :name FOR UPDATE", name=lease.name)
     if token != lease.token:
         raise LeaseLost(lease.name)
-
-
-async def list_free(tx: Read, names: list[str], now: int) -> list[str]:
-    """Give those of the names whose lease nobody holds, in their order."""
-    held = {
-        row[0]
-        for row in await tx.all(
-            "SELECT name FROM leases WHERE name = ANY(:names) AND until > :now", names=names, now=now
-        )
-    }
-    return [name for name in names if name not in held]
 
 
 async def forget(tx: Write, names: list[str]) -> None:
