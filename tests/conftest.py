@@ -1,6 +1,7 @@
 """Fixtures that every kind of test shares."""
 
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from tests.support.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A PostgreSQL server of this test process."""
-    folder = tmp_path_factory.mktemp("postgres")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this test process.
+
+    Its folder is outside of pytest's own, which every run that starts closes again to the user that PostgreSQL
+    runs as where tests run as root.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="chamberlain-postgres-"))
     server = Postgres(folder)
     yield server
     server.stop()
