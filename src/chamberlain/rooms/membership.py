@@ -20,6 +20,7 @@ from chamberlain.store.database import Database
 JOIN_RULES = "m.room.join_rules"
 GUEST_ACCESS = "m.room.guest_access"
 AUTHORIZER = "join_authorised_via_users_server"
+_OURS = ("membership", "third_party_invite", AUTHORIZER)
 _IN_ROOM = ("join", "invite", "knock")
 
 
@@ -44,8 +45,11 @@ class Membership:
         *,
         reason: str | None = None,
         third_party_signed: JsonObject | None = None,
+        content: JsonObject | None = None,
     ) -> EventID:
         """Have the user in the room; a user who is in it stays as they are.
+
+        `content`: what else the member event is to hold; what decides over the join is left out of it.
 
         Raises:
             NotFound: there is no such room.
@@ -54,7 +58,7 @@ class Membership:
         current = await self._heads.current(room_id, MEMBER, user_id)
         if current is not None and current.content.get("membership") == "join":
             return current.event_id
-        extra: JsonObject = {}
+        extra: JsonObject = {key: value for key, value in (content or {}).items() if key not in _OURS}
         if third_party_signed is not None:
             extra["third_party_invite"] = {"signed": third_party_signed}
         authorizer = await self._authorizer(room_id, current)

@@ -1,25 +1,33 @@
 """`POST /rooms/{roomId}/join` and `POST /join/{roomIdOrAlias}` (client-server API, Joining rooms)."""
 
-from chamberlain.http.endpoint import Auth, Context, Limit, Path, Query, Request, Response, endpoint
+import msgspec
+
+from chamberlain.http.endpoint import Auth, Body, Context, Limit, Path, Query, Request, Response, endpoint
 from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import BadJson
 from chamberlain.matrix.ids import RoomID
 from chamberlain.matrix.types import JsonObject
 
 
 class JoinRoomByID(Request):
-    """Which room, and why."""
+    """Which room; in the body `reason`, `third_party_signed`, and what else the member event is to hold."""
 
     room_id: Path[RoomID]
-    reason: str | None = None
-    third_party_signed: JsonObject | None = None
+    content: Body[JsonObject] = {}
 
 
 class JoinRoom(Request):
-    """Which room, by id or alias, and why."""
+    """Which room, by id or alias; the body is as in `JoinRoomByID`."""
 
     room_id_or_alias: Path[str]
     via: Query[list[str]] = []
     server_name: Query[list[str]] = []
+    content: Body[JsonObject] = {}
+
+
+class Known(msgspec.Struct):
+    """The keys of the body that mean something to the server."""
+
     reason: str | None = None
     third_party_signed: JsonObject | None = None
 
@@ -47,12 +55,7 @@ async def join_room_by_id(ctx: Context, request: JoinRoomByID) -> Joined:
     ctx.requester.must_not_be_suspended()
     if ctx.requester.is_guest:
         await ctx.services.rooms.membership.check_admits_guests(request.room_id)
-    await ctx.services.rooms.membership.join(
-        ctx.requester.user_id,
-        request.room_id,
-        reason=request.reason,
-        third_party_signed=request.third_party_signed,
-    )
+    await _join(ctx, request.room_id, request.content)
     return Joined(request.room_id)
 
 
@@ -67,10 +70,19 @@ async def join_room(ctx: Context, request: JoinRoom) -> Joined:
     """Join a room by its id or one of its aliases."""
     ctx.requester.must_not_be_suspended()
     room_id = await ctx.services.rooms.aliases.room_of(request.room_id_or_alias)
+    await _join(ctx, room_id, request.content)
+    return Joined(room_id)
+
+
+async def _join(ctx: Context, room_id: RoomID, content: JsonObject) -> None:
+    try:
+        known = msgspec.convert(content, Known)
+    except msgspec.ValidationError as error:
+        raise BadJson(str(error)) from None
     await ctx.services.rooms.membership.join(
         ctx.requester.user_id,
         room_id,
-        reason=request.reason,
-        third_party_signed=request.third_party_signed,
+        reason=known.reason,
+        third_party_signed=known.third_party_signed,
+        content={key: value for key, value in content.items() if key not in Known.__struct_fields__},
     )
-    return Joined(room_id)

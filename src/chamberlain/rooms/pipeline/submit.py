@@ -300,6 +300,13 @@ class Submit:
         previous = chain.state((draft.type, draft.state_key)) if draft.state_key is not None else None
         if instead_of is not None and (previous is None or previous.event.event_id != instead_of):
             raise StateMoved
+        if (
+            previous is not None
+            and previous.event.sender == event.sender
+            and previous.event.content == event.content
+        ):
+            # Two who asked for the same at once: nothing changes a second time.
+            return previous.event
         notified = await self._notifications.of(event, chain)
         now = self._clock.now()
         follow_from(
