@@ -111,7 +111,7 @@ async def test_registering_twice_with_one_session(server: Server) -> None:
 
 
 async def test_a_token_and_a_policy(tmp_path: Path) -> None:
-    """Where a registration token is needed, the flow says so; the token's validity can be asked; passwords are weighed."""
+    """The flow asks for the token, whose validity can be asked for; passwords are weighed."""
     config = test_config(
         tmp_path,
         registration=Registration(enabled=True, require_token=True),

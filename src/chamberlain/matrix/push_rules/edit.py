@@ -204,7 +204,7 @@ def _parse_conditions(conditions: object) -> tuple[JsonObject, ...]:
 
 
 def _parse_actions(actions: object) -> tuple[Action, ...]:
-    """The actions without the historical ones, which have no effect."""
+    """The actions as they were sent: the historical ones have no effect, but clients read them back."""
     if not isinstance(actions, list) or len(actions) > MAX_ACTIONS:
         raise InvalidParam(f"The actions are a list of at most {MAX_ACTIONS}")
     for action in actions:
@@ -213,4 +213,4 @@ def _parse_actions(actions: object) -> tuple[Action, ...]:
                 raise InvalidParam("An action that is an object needs a set_tweak")
         elif not isinstance(action, str) or (action != "notify" and action not in _HISTORICAL_ACTIONS):
             raise InvalidParam("There is no such action")
-    return tuple(action for action in actions if isinstance(action, dict) or action == "notify")
+    return tuple(actions)

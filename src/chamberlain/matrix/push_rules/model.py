@@ -65,10 +65,11 @@ class Rule(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def outcome(self) -> Outcome:
-        """What the rule's actions come to when it is the one that matches."""
-        if "notify" not in self.actions:
-            return Outcome(actions=self.actions)
-        return Outcome(True, any(_is_highlight(action) for action in self.actions), self.actions)
+        """What the rule's actions, but for the historical ones, come to when it is the one that matches."""
+        actions = tuple(action for action in self.actions if isinstance(action, dict) or action == "notify")
+        if "notify" not in actions:
+            return Outcome(actions=actions)
+        return Outcome(True, any(_is_highlight(action) for action in actions), actions)
 
 
 class Program:

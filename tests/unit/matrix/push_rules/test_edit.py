@@ -202,11 +202,13 @@ def test_the_number_of_own_rules_is_bounded() -> None:
     assert len(_ids(put_rule(ruleset, "content", "r7", CAKE), "content")) == 500
 
 
-def test_historical_actions_are_dropped() -> None:
-    """`dont_notify` and `coalesce` mean nothing any more."""
+def test_historical_actions_mean_nothing() -> None:
+    """`dont_notify` and `coalesce` are read back as they were sent, and have no effect."""
     ruleset = put_rule(DEFAULTS, "room", "!r:x", {"actions": ["dont_notify", "coalesce", "notify"]})
 
-    assert get_rule(ruleset, "room", "!r:x").actions == ("notify",)
+    rule = get_rule(ruleset, "room", "!r:x")
+    assert rule.actions == ("dont_notify", "coalesce", "notify")
+    assert rule.outcome.notify and rule.outcome.actions == ("notify",)
 
 
 def test_deleted_rules_are_gone() -> None:
