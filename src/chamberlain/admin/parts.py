@@ -9,7 +9,6 @@ import msgspec
 from chamberlain.accounts.wiring import Accounts
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
-from chamberlain.runtime.rng import Rng
 from chamberlain.store.database import Database
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     db: Database
     clock: Clock
-    rng: Rng
     accounts: Accounts
     rooms: Rooms
     jobs: Jobs

@@ -21,13 +21,11 @@ from chamberlain.store.database import Database
 class Admin:
     """The bundle. `runner` runs operations; the others are what operations and their façades call."""
 
-    __slots__ = ("audit", "deactivation", "jobs", "notices", "runner", "secret_registration")
+    __slots__ = ("deactivation", "jobs", "runner", "secret_registration")
 
     def __init__(self, parts: Parts) -> None:
         self.runner = Runner(parts, parts.audit)
         self.jobs = parts.jobs
-        self.audit = parts.audit
-        self.notices = parts.notices
         self.deactivation = parts.deactivation
         self.secret_registration = parts.secret_registration
 
@@ -68,7 +66,6 @@ def build_admin(
         Parts(
             db=db,
             clock=clock,
-            rng=rng,
             accounts=accounts,
             rooms=rooms,
             jobs=jobs,
