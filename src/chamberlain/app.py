@@ -20,7 +20,10 @@ from chamberlain.runtime.rng import Rng
 from chamberlain.store import identity
 from chamberlain.store.connect import open_database
 from chamberlain.store.database import Database
+from chamberlain.store.retention import Retention
 from chamberlain.sync.wiring import build_sync
+
+DAY_MS = 24 * 3_600_000
 
 
 class ConfigError(Exception):
@@ -31,11 +34,17 @@ class App:
     """A built server. `start` begins its background work, `close` ends everything."""
 
     def __init__(
-        self, asgi: Application, services: Services, http: HttpClient, first_admin: tuple[str, str] | None
+        self,
+        asgi: Application,
+        services: Services,
+        http: HttpClient,
+        retention: Retention,
+        first_admin: tuple[str, str] | None,
     ) -> None:
         self.asgi = asgi
         self.services = services
         self._http = http
+        self._retention = retention
         self.first_admin = first_admin
         """The name and one-time password of the first administrator, when this start made it."""
 
@@ -51,11 +60,13 @@ class App:
             services.admin,
         ):
             await room.start()
+        self._retention.start()
 
     async def close(self) -> None:
         """Answer long polls, end the background work and close the database. Nothing acknowledged is lost."""
         services = self.services
         services.shutdown.set()
+        await self._retention.close()
         for room in (
             services.admin,
             services.sync,
@@ -147,7 +158,8 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
     sync.end_with(services.shutdown)
     first_admin = await accounts.registration.ensure_first_admin(config.admin.first_admin)
     asgi = Application(services, load(), rng=rng, log_requests=config.log.level == "debug")
-    return App(asgi, services, http, first_admin)
+    retention = Retention(db, clock, config.sync.keep_changes_days * DAY_MS)
+    return App(asgi, services, http, retention, first_admin)
 
 
 async def _claim(db: Database, server_name: str, rng: Rng) -> None:

@@ -19,7 +19,6 @@ NOT_YET: Final = (
     "media.url_previews",
     "smtp",
     "sso",
-    "sync.keep_changes_days",
 )
 """Sections and single settings. An entry is removed with the change that gives it effect."""
 

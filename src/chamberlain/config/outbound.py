@@ -31,7 +31,7 @@ PRIVATE_NETWORKS = (
 
 
 class Outbound(Section, frozen=True, kw_only=True):
-    """Federation, URL previews, push gateways, webhooks: what may be called, redirects included."""
+    """Captcha checks, federation, URL previews, push gateways, webhooks: what may be called, redirects included."""
 
     blocked_addresses: tuple[str, ...] = PRIVATE_NETWORKS
     """Networks that are never called, whichever name leads there."""
