@@ -125,7 +125,7 @@ def _sealed(record: NewRecord, number: int, before: bytes, key: bytes) -> dict[s
         {field: commit_to(salt, field, value) for field, (salt, value) in record.fields.items()},
         option=orjson.OPT_SORT_KEYS,
     ).decode()
-    row = {
+    row: dict[str, Any] = {
         "number": number,
         "call": record.call,
         "at": record.at,
@@ -154,7 +154,7 @@ async def list_records(tx: Read, after: int, limit: int) -> list[Record]:
         limit=limit,
     )
     fields = await _fields_of(tx, [row[0] for row in rows])
-    return [Record(*row[:10], fields.get(row[0], {})) for row in rows]
+    return [Record(*row, fields=fields.get(row[0], {})) for row in rows]
 
 
 async def list_calls(
