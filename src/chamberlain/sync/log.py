@@ -1,7 +1,7 @@
 """The last changes of rooms, in memory and bounded: what most answers of /sync are made of."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from chamberlain.rooms.pipeline.consequences import Arrived
@@ -11,10 +11,11 @@ from chamberlain.store.receipts import Receipt
 if TYPE_CHECKING:
     from chamberlain.sync.interest import Interest
 
-EVENTS_KEPT: Final = 10_000
-BYTES_KEPT: Final = 8 * 1024 * 1024
+EVENTS_KEPT: Final = 5_000
+BYTES_KEPT: Final = 6 * 1024 * 1024
 RECEIPTS_KEPT: Final = 100
 """Of each room."""
+_NOBODY: Final[Mapping[str, tuple[bool, bool]]] = {}
 _OVERHEAD: Final = 700
 """Bytes that an entry takes beside the event's JSON, roughly."""
 
@@ -54,7 +55,11 @@ class Entry:
         """Redacted, or related to, since it arrived: the database knows better."""
         self.notify_all = arrived.notify_all
         self.highlight_all = arrived.highlight_all
-        self.notified = {user_id: (notify, high) for user_id, notify, high, _ in arrived.notified}
+        self.notified = (
+            {user_id: (notify, high) for user_id, notify, high, _ in arrived.notified}
+            if arrived.notified
+            else _NOBODY
+        )
 
     @property
     def size(self) -> int:

@@ -41,11 +41,13 @@ class Presence(msgspec.Struct, frozen=True):
 class _User:
     """What is known of one user. `syncing`: how many of their clients wait right now."""
 
-    __slots__ = ("ended", "presence", "syncing", "timer")
+    __slots__ = ("ended", "idle", "presence", "syncing", "timer")
 
     def __init__(self, presence: Presence) -> None:
         self.presence = presence
         self.syncing = 0
+        self.idle = False
+        """Unavailable for doing nothing: only doing something ends that, not syncing on."""
         self.ended = 0.0
         """When the last sync had its answer, by the monotonic clock."""
         self.timer: Timer | None = None
@@ -104,7 +106,7 @@ class Presences:
         if state == "unavailable":
             if shown.state != "unavailable":
                 self._show(user_id, user, "unavailable", shown.status, active=False)
-        elif shown.state != "online":
+        elif shown.state != "online" and not user.idle:
             self._show(user_id, user, "online", shown.status, active=True)
         if user.timer is None:
             self._watch(user_id, user)
@@ -155,6 +157,7 @@ class Presences:
     def _show(self, user_id: str, user: _User, state: Any, status: str | None, *, active: bool) -> None:
         # One counter orders all that is not durable: a token has one place for it.
         position = self._order.advance()
+        user.idle = False
         last_active = self._clock.now() if active else user.presence.last_active
         user.presence = Presence(state, status, last_active, position)
         self._waiting.presence_moved(user_id, position)
@@ -186,6 +189,7 @@ class Presences:
         if left is not None and left <= 0:
             state = "unavailable" if user.syncing else "offline"
             self._show(user_id, user, state, user.presence.status, active=False)
+            user.idle = state == "unavailable"
         self._watch(user_id, user)
 
     def active(self, user_id: str) -> None:
@@ -194,7 +198,7 @@ class Presences:
         if user is None or not self.enabled:
             return
         shown = user.presence
-        if shown.state == "unavailable" and user.syncing:
+        if user.idle:
             self._show(user_id, user, "online", shown.status, active=True)
         else:
             user.presence = msgspec.structs.replace(shown, last_active=self._clock.now())
