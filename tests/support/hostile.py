@@ -53,7 +53,6 @@ WORDS = (
     "\\",
     "a" * 256,
     "é" * 200,
-    "a" * 70_000,
     "*",
     "**",
     "?[!",
@@ -171,6 +170,48 @@ CONDITIONS = (
 )
 
 
+CHOICES: dict[str, tuple[str, ...]] = {
+    "event_type": (
+        "m.room.message",
+        "m.room.member",
+        "m.room.power_levels",
+        "m.room.join_rules",
+        "m.room.canonical_alias",
+        "m.room.history_visibility",
+        "m.room.guest_access",
+        "m.room.name",
+        "m.room.topic",
+        "m.room.avatar",
+        "m.room.encryption",
+        "m.room.tombstone",
+        "m.room.create",
+        "m.room.pinned_events",
+        "m.room.server_acl",
+        "m.room.third_party_invite",
+        "m.room.redaction",
+        "m.space.child",
+        "m.reaction",
+    ),
+    "type": (
+        "m.direct",
+        "m.push_rules",
+        "m.fully_read",
+        "m.ignored_user_list",
+        "m.tag",
+        "m.marked_unread",
+        "x",
+    ),
+    "kind": ("override", "underride", "content", "sender", "room"),
+    "rule_id": (".m.rule.master", ".m.rule.contains_display_name", "rule"),
+    "receipt_type": ("m.read", "m.read.private", "m.fully_read"),
+    "rel_type": ("m.thread", "m.replace", "m.annotation", "m.reference"),
+    "key_name": ("displayname", "avatar_url", "m.tz", "x"),
+    "tag": ("m.favourite", "m.lowpriority", "u.x"),
+    "state_key": ("", "@nobody:example.org"),
+}
+"""Values of holes that make a difference."""
+
+
 class Hostile(NamedTuple):
     """One request as it goes over the wire."""
 
@@ -189,7 +230,8 @@ class Draws:
         self.names = names
         self.wild = wild
         good = sorted(set(names.values()))
-        texts = [st.sampled_from(good), st.sampled_from(WORDS), st.text(max_size=8)]
+        long = st.just("a").map(lambda letter: letter * 70_000)
+        texts = [st.sampled_from(good), st.sampled_from(WORDS), st.text(max_size=8), long]
         numbers: list[st.SearchStrategy[Any]] = [st.sampled_from(NUMBERS), st.integers(-100, 100)]
         if wild:
             texts.append(st.sampled_from(SURROGATES))
@@ -365,10 +407,16 @@ class Draws:
         """Requests to an endpoint."""
         return st.builds(Hostile, self._targets(endpoint), self._bodies(endpoint))
 
+    def _good(self, hole: str) -> tuple[str, ...]:
+        """Values for a hole that lead somewhere."""
+        value = value_for(hole, self.names)
+        users = (self.names["user_id"], self.names["target"]) if hole == "state_key" else ()
+        return (*CHOICES[hole], *users) if hole in CHOICES else (value,)
+
     def _targets(self, endpoint: Endpoint) -> st.SearchStrategy[str]:
         holes = {}
         for hole in holes_of(endpoint.path):
-            good = st.just(value_for(hole, self.names))
+            good = st.sampled_from(self._good(hole))
             holes[hole] = st.one_of(good, good, good, good, self.texts)
         queries: dict[str, st.SearchStrategy[Any]] = {}
         required: dict[str, st.SearchStrategy[Any]] = {}
