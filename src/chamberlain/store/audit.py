@@ -154,7 +154,7 @@ async def list_records(tx: Read, after: int, limit: int) -> list[Record]:
         limit=limit,
     )
     fields = await _fields_of(tx, [row[0] for row in rows])
-    return [Record(*row, fields=fields.get(row[0], {})) for row in rows]
+    return [Record(*(*row, fields.get(row[0], {}))) for row in rows]
 
 
 async def list_calls(
