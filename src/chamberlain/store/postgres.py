@@ -18,6 +18,9 @@ T = TypeVar("T")
 RETRIES = 5
 CHANNEL = "chamberlain"
 GAP_PAGE = 10_000
+# Queries go along indexes, in their order. Without these the planner reads whole rooms through a bitmap, or whole
+# tables, as long as a young database has no statistics (measured: 4 ms for the last ten events, against 0.05).
+_PLANNING = {"enable_bitmapscan": "off", "enable_seqscan": "off", "jit": "off"}
 _ESCAPE = "\ufdd0"
 _NUL = "\ufdd0n"
 _ESCAPED = "\ufdd0e"
@@ -56,7 +59,12 @@ class PostgresTx:
             compiled.text, *[escape(params[name]) for name in compiled.names]
         )
         return [
-            tuple([value if type(value) is not str or _ESCAPE not in value else unescape(value) for value in record])
+            tuple(
+                [
+                    value if type(value) is not str or _ESCAPE not in value else unescape(value)
+                    for value in record
+                ]
+            )
             for record in records
         ]
 
@@ -147,8 +155,8 @@ class PostgresDatabase(Database):
         cls, url: str, now: Callable[[], int], *, pool_size: int = 8, shared: bool = False
     ) -> "PostgresDatabase":
         """Connect; `shared` says that other workers write to this database too."""
-        pool = await asyncpg.create_pool(url, min_size=1, max_size=pool_size)
-        writer = await asyncpg.connect(url)
+        pool = await asyncpg.create_pool(url, min_size=1, max_size=pool_size, server_settings=_PLANNING)
+        writer = await asyncpg.connect(url, server_settings=_PLANNING)
         database = cls(pool, writer, now, shared=shared)
         database.position = await database.read(position_of)
         if shared:
