@@ -98,7 +98,12 @@ async def commit(tx: Write, units: list[Unit]) -> list[Point | None]:
             rooms=[unit.room_id for unit in units],
         )
     )
-    good = [unit for unit in units if heads.get(unit.room_id, -1) == unit.expected]
+    # Of two that were built on one head, the second one is built on what is no longer true.
+    first: dict[str, Unit] = {}
+    for unit in units:
+        if heads.get(unit.room_id, -1) == unit.expected:
+            first.setdefault(unit.room_id, unit)
+    good = list(first.values())
     points = {unit.room_id: point for unit, point in zip(good, await _write_state(tx, good), strict=True)}
     await _write_rooms(tx, good, points)
     for unit in good:
@@ -106,7 +111,7 @@ async def commit(tx: Write, units: list[Unit]) -> list[Point | None]:
             await _write_new(tx, unit)
         _place_events(tx, unit)
     await _write_rest(tx, good)
-    return [points.get(unit.room_id) for unit in units]
+    return [points[unit.room_id] if first.get(unit.room_id) is unit else None for unit in units]
 
 
 async def _write_state(tx: Write, units: Sequence[Unit]) -> list[Point]:

@@ -169,6 +169,24 @@ async def test_a_repeated_transaction_gives_the_same_event(db: Database, service
     assert first == second == third
 
 
+async def test_one_transaction_through_many_workers_at_once_makes_one_event(
+    db: Database, services: Rooms
+) -> None:
+    """A client that repeats its request to other workers before the first has answered."""
+    others = [worker(db) for _ in range(7)]
+    room = await services.create.create_room(ALICE, RoomOptions())
+    txn = Txn(ALICE, "DEVICE", room, "t1")
+    sent = await asyncio.gather(
+        *(w.submit.send(ALICE, room, "m.room.message", {}, txn=txn) for w in (services, *others))
+    )
+    found = await db.snapshot(timeline, room)
+    for other in others:
+        await other.close()
+
+    assert len(set(sent)) == 1
+    assert len([event for event in found if event[1] == "m.room.message"]) == 1
+
+
 async def test_what_is_refused_harms_nothing_else(services: Rooms) -> None:
     """A unit with a forbidden and an ill-formed draft commits the others."""
     room = await services.create.create_room(ALICE, RoomOptions())

@@ -30,7 +30,8 @@ from chamberlain.store.sequences import Sequence as Ids
 
 UNIT_SIZE: Final = 100
 TRIES: Final = 8
-TXNS_KEPT: Final = 20_000
+TXNS_KEPT: Final = 1_000
+"""Those under way and the latest; the database knows the others."""
 NEW_SUMMARY: Final[dict[str, Any]] = {
     "name": None,
     "topic": None,
@@ -67,7 +68,7 @@ class StateMoved(MatrixError):
 
 
 class _Waiting:
-    __slots__ = ("draft", "future", "instead_of", "result", "txn")
+    __slots__ = ("draft", "future", "instead_of", "is_settled", "result", "txn")
 
     def __init__(
         self, draft: Draft, txn: Txn | None, future: asyncio.Future[EventID], instead_of: str | None = None
@@ -77,6 +78,8 @@ class _Waiting:
         self.future = future
         self.instead_of = instead_of
         self.result: EventID | MatrixError | None = None
+        self.is_settled = False
+        """An earlier request has made the event."""
 
     def deliver(self) -> None:
         if self.future.done():
@@ -114,7 +117,7 @@ class Submit:
         self._nids = Ids(db, "event")
         self._lines = Ids(db, "state_line")
         self._queues: dict[str, deque[_Waiting]] = {}
-        self._txns: Cache[Txn, asyncio.Future[EventID]] = Cache(TXNS_KEPT)
+        self._txns: Cache[Txn, asyncio.Future[EventID]] = Cache(TXNS_KEPT, "transactions")
 
     async def send(
         self,
@@ -255,9 +258,10 @@ class Submit:
     async def _submit_unit(self, room_id: str, unit: Sequence[_Waiting]) -> None:
         try:
             for _ in range(TRIES):
-                if await self._try_unit(room_id, unit):
+                if await self._try_unit(room_id, [one for one in unit if not one.is_settled]):
                     break
                 self._heads.forget(room_id)
+                await self._settle_repeated(unit)
         except Exception as error:
             self._heads.forget(room_id)
             for waiting in unit:
@@ -266,6 +270,17 @@ class Submit:
             return
         for waiting in unit:
             waiting.deliver()
+
+    async def _settle_repeated(self, unit: Sequence[_Waiting]) -> None:
+        """Another worker was faster, perhaps with the very requests that wait here."""
+        for waiting in unit:
+            txn = waiting.txn
+            if txn is None:
+                continue
+            earlier = await self._db.read(find_by_txn, txn.user_id, txn.device, txn.path, txn.txn_id)
+            if earlier is not None:
+                waiting.result = EventID(earlier)
+                waiting.is_settled = True
 
     async def _try_unit(self, room_id: str, unit: Sequence[_Waiting]) -> bool:
         head = await self._heads.find(room_id)
