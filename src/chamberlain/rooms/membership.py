@@ -143,11 +143,12 @@ class Membership:
 
         Raises:
             NotFound: there is no such room.
-            Forbidden: the target is not banned, or the sender may not unban them.
+            MatrixError: BAD_STATE (403) where the target is not banned.
+            Forbidden: the sender may not unban them.
         """
         current = await self._heads.current(room_id, MEMBER, target)
         if membership_of(current) != "ban":
-            raise Forbidden("The user is not banned")
+            raise MatrixError(ErrCode.BAD_STATE, "The user is not banned", status=403)
         return await self._change(sender, room_id, target, "leave", reason)
 
     async def knock(self, user_id: str, room_id: str, *, reason: str | None = None) -> EventID:

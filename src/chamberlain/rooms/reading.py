@@ -16,7 +16,6 @@ from chamberlain.store import kinds, memberships, room_state
 from chamberlain.store.database import Database
 from chamberlain.store.room_state import ClientEvent
 from chamberlain.store.state.lines import Point
-from chamberlain.store.state.read import point_at
 from chamberlain.store.tx import Change
 
 ANSWERS_KEPT: Final = 64
@@ -39,7 +38,7 @@ class Reading:
         self._db = db
         self._heads = heads
         # What many members ask for one after the other, as long as the room's state stays where it is.
-        self._answers: Cache[tuple[str, str], tuple[Point, bytes]] = Cache(ANSWERS_KEPT)
+        self._answers: Cache[tuple[str, str], tuple[Point, bytes]] = Cache(ANSWERS_KEPT, "member lists")
         db.subscribe(self._changed)
 
     def _changed(self, changes: Sequence[Change]) -> None:
@@ -66,22 +65,26 @@ class Reading:
         Raises:
             Forbidden: the user never was in the room and the world may not look; the room may not exist.
         """
+        return (await self._sight_of(user_id, room_id))[0]
+
+    async def _sight_of(self, user_id: str, room_id: str) -> tuple[Point, int | None]:
+        """The point of `point_for`, and the position of the user's leave where they see nothing after it."""
         head = await self._heads.find(room_id)
         if head is None:
             raise Forbidden("You are not in this room")
         if await membership_in(self._heads, room_id, user_id) == "join":
-            return head.point
+            return head.point, None
         visibility = await self._heads.current(room_id, HISTORY_VISIBILITY)
         if (
             visibility is not None
             and parse_history_visibility(visibility.content) is HistoryVisibility.WORLD_READABLE
         ):
-            return head.point
+            return head.point, None
         found = await self._db.read(memberships.find, room_id, user_id)
         if found is not None and found.membership in ("leave", "ban") and not found.forgotten:
             point = await self._db.read(room_state.point_after, found.event_id)
             if point is not None and await self._was_in(found.event_id):
-                return point
+                return point, found.position
         raise Forbidden("You are not in this room")
 
     async def _was_in(self, leave_event_id: str) -> bool:
@@ -138,13 +141,12 @@ class Reading:
             Forbidden: as `point_for`.
             InvalidParam: `at` is no token.
         """
-        point = await self.point_for(user_id, room_id)
-        if at is not None:
-            position = parse_position(at)
-            if position is None:
-                raise InvalidParam("`at` is no token of this server")
-            earlier = await self._db.read(point_at, room_id, position)
-            point = point if earlier is None else earlier
+        point, left_at = await self._sight_of(user_id, room_id)
+        position = None if at is None else parse_position(at)
+        if at is not None and position is None:
+            raise InvalidParam("`at` is no token of this server")
+        if position is not None and (left_at is None or position < left_at):
+            point = await self._db.read(room_state.point_then, room_id, position) or point
         events = await self._db.snapshot(room_state.list_members, point)
         if membership is not None or not_membership is not None:
             events = [event for event in events if _is_wanted(event, membership, not_membership)]

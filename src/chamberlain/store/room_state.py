@@ -5,7 +5,7 @@ from collections.abc import Collection
 from chamberlain.matrix.types import StateKey
 from chamberlain.store.state.keys import find_keys
 from chamberlain.store.state.lines import Point
-from chamberlain.store.state.read import full, get_many, members, of_types
+from chamberlain.store.state.read import full, get_many, members, of_types, point_at
 from chamberlain.store.tx import Read
 
 ClientEvent = bytes
@@ -18,6 +18,19 @@ async def point_after(tx: Read, event_id: str) -> Point | None:
         "SELECT after_line, after_ver FROM events WHERE event_id = :event_id", event_id=event_id
     )
     return None if row is None or row[0] is None else (row[0], row[1])
+
+
+async def point_then(tx: Read, room_id: str, position: int) -> Point | None:
+    """Give the point at a position, or, before the room's beginning, the one at which its creator is there."""
+    point = await point_at(tx, room_id, position)
+    if point is not None:
+        return point
+    row = await tx.one(
+        "SELECT after_line, after_ver FROM events WHERE room_id = :room_id AND type = 'm.room.member'"
+        " AND position > 0 AND after_line IS NOT NULL ORDER BY position LIMIT 1",
+        room_id=room_id,
+    )
+    return None if row is None else (row[0], row[1])
 
 
 async def list_state(tx: Read, point: Point) -> list[ClientEvent]:

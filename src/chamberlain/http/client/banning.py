@@ -34,7 +34,7 @@ async def ban(ctx: Context, request: Ban) -> None:
     "/_matrix/client/v3/rooms/{room_id}/unban",
     auth=Auth.ACCESS_TOKEN,
     limit=Limit.WRITE,
-    errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND),
+    errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND, ErrCode.BAD_STATE),
 )
 async def unban(ctx: Context, request: Ban) -> None:
     """Let a banned user come again."""

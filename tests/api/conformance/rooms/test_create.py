@@ -99,7 +99,7 @@ async def test_every_option_shows(server: Server, alice: Client, bob: Client) ->
 
 async def test_bad_options_make_no_room(alice: Client, bob: Client) -> None:
     """Wrong types, versions, aliases, users and state are refused with an errcode, and nothing is left behind."""
-    await alice.create_room(room_alias_name=f"taken{alice.user_id[6:8]}")
+    await alice.create_room(room_alias_name=f"taken{alice.device_id.lower()}")
     before = (await alice.get("joined_rooms")).ok()
     rows: list[tuple[Any, int, str]] = [
         ({"room_version": 1}, 400, "M_BAD_JSON"),
@@ -125,7 +125,11 @@ async def test_bad_options_make_no_room(alice: Client, bob: Client) -> None:
         ({"room_alias_name": "a:b"}, 400, "M_INVALID_PARAM"),
         ({"room_alias_name": "a\0b"}, 400, "M_INVALID_PARAM"),
         ({"room_alias_name": "a" * 300}, 400, "M_INVALID_PARAM"),
-        ({"room_alias_name": f"taken{alice.user_id[6:8]}", "invite": [bob.user_id]}, 400, "M_ROOM_IN_USE"),
+        (
+            {"room_alias_name": f"taken{alice.device_id.lower()}", "invite": [bob.user_id]},
+            400,
+            "M_ROOM_IN_USE",
+        ),
         ([], 400, "M_BAD_JSON"),
     ]
     await check(alice, [("POST", "createRoom", body, status, code) for body, status, code in rows])
