@@ -80,9 +80,7 @@ async def current_states(
     if members:
         rows = await tx.all(f"{_STATE} AND s.to_v = :last", rooms=list(room_ids), last=LAST)
     else:
-        rows = await tx.all(
-            f"{_STATE} AND s.key < 0 AND s.to_v + 0 = :last", rooms=list(room_ids), last=LAST
-        )
+        rows = await tx.all(f"{_STATE} AND s.key < 0 AND s.to_v + 0 = :last", rooms=list(room_ids), last=LAST)
     found: dict[str, list[StoredEvent]] = {room_id: [] for room_id in room_ids}
     for row in rows:
         found[row[2]].append(stored(row))
@@ -97,9 +95,7 @@ async def current_points(tx: Read, room_ids: Collection[str]) -> dict[str, Point
     return {room_id: (line, ver) for room_id, line, ver in rows}
 
 
-async def current_members(
-    tx: Read, wanted: Mapping[str, Collection[str]]
-) -> dict[str, list[StoredEvent]]:
+async def current_members(tx: Read, wanted: Mapping[str, Collection[str]]) -> dict[str, list[StoredEvent]]:
     """Give the member events that hold now, of these users of each of these rooms."""
     found: dict[str, list[StoredEvent]] = {room_id: [] for room_id in wanted}
     everyone = {user_id for users in wanted.values() for user_id in users}
