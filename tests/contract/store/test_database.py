@@ -119,9 +119,7 @@ async def test_waiting_for_something_else_inside_a_transaction_is_refused_on_sql
 async def test_ids_are_given_once(db: Database) -> None:
     """Two takers of one sequence never get the same id."""
     first, second = Sequence(db, "event"), Sequence(db, "event")
-    taken = await asyncio.gather(
-        *(s.take(n) for s in (first, second) for n in (1, 3, 700, 700, 1500))
-    )
+    taken = await asyncio.gather(*(s.take(n) for s in (first, second) for n in (1, 3, 700, 700, 1500)))
     ids = [n for block in taken for n in block]
 
     assert len(set(ids)) == len(ids) == 2 * 2904
