@@ -146,7 +146,8 @@ class Reading:
         if at is not None and position is None:
             raise InvalidParam("`at` is no token of this server")
         if position is not None and (left_at is None or position < left_at):
-            point = await self._db.read(room_state.point_then, room_id, position) or point
+            then = await self._db.read(room_state.point_then, room_id, position)
+            point = point if then is None else then
         events = await self._db.snapshot(room_state.list_members, point)
         if membership is not None or not_membership is not None:
             events = [event for event in events if _is_wanted(event, membership, not_membership)]

@@ -16,6 +16,14 @@ class RedactEvent(Request):
     reason: str | None = None
 
 
+class RedactEventAnew(Request):
+    """Which event loses its content, and why, from a client that never repeats itself."""
+
+    room_id: Path[RoomID]
+    event_id: Path[EventID]
+    reason: str | None = None
+
+
 @endpoint(
     "PUT",
     "/_matrix/client/v3/rooms/{room_id}/redact/{event_id}/{txn_id}",
@@ -32,6 +40,26 @@ async def redact_event(ctx: Context, request: RedactEvent) -> Sent:
         request.event_id,
         reason=request.reason,
         txn=Txn(requester.user_id, requester.txn_scope, f"{request.room_id}/redact", request.txn_id),
+        own_only=requester.is_suspended,
+    )
+    return Sent(event_id)
+
+
+@endpoint(
+    "POST",
+    "/_matrix/client/v3/rooms/{room_id}/redact/{event_id}",
+    auth=Auth.ACCESS_TOKEN,
+    limit=Limit.SEND,
+    errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND),
+)
+async def redact_event_anew(ctx: Context, request: RedactEventAnew) -> Sent:
+    """Take the content of an event away from everyone, as clients from before transaction ids do."""
+    requester = ctx.requester
+    event_id = await ctx.services.rooms.messages.redact(
+        requester.user_id,
+        request.room_id,
+        request.event_id,
+        reason=request.reason,
         own_only=requester.is_suspended,
     )
     return Sent(event_id)

@@ -17,6 +17,15 @@ class SendMessage(Request):
     ts: Query[int | None] = None
 
 
+class SendMessageAnew(Request):
+    """One message event for a room, from a client that never repeats itself."""
+
+    room_id: Path[RoomID]
+    event_type: Path[str]
+    content: Body[JsonObject]
+    ts: Query[int | None] = None
+
+
 class Sent(Response):
     """The event that was sent, now or by an earlier request with the same transaction id."""
 
@@ -45,3 +54,21 @@ async def send_message(ctx: Context, request: SendMessage) -> Sent:
         ts=request.ts if requester.appservice_id is not None else None,
     )
     return Sent(event_id)
+
+
+@endpoint(
+    "POST",
+    "/_matrix/client/v3/rooms/{room_id}/send/{event_type}",
+    auth=Auth.GUEST_OK,
+    limit=Limit.SEND,
+    errors=(ErrCode.FORBIDDEN, ErrCode.TOO_LARGE, ErrCode.DUPLICATE_ANNOTATION),
+)
+async def send_message_anew(ctx: Context, request: SendMessageAnew) -> Sent:
+    """Send a message event to a room, as clients from before transaction ids do."""
+    requester = ctx.requester
+    requester.must_not_be_suspended()
+    ts = request.ts if requester.appservice_id is not None else None
+    messages = ctx.services.rooms.messages
+    return Sent(
+        await messages.send(requester.user_id, request.room_id, request.event_type, request.content, ts=ts)
+    )
