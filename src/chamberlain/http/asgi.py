@@ -106,9 +106,9 @@ class Application:
             headers += cors.HEADERS
         name = "unrecognized"
         try:
-            endpoint, holes = self._router.find(ctx.method, ctx.raw_path)
             if not entrance.serves(ctx.path):
                 raise unrecognized()
+            endpoint, holes = self._router.find(ctx.method, ctx.raw_path)
             name = endpoint.name
             answer = await self._serve(endpoint, holes, ctx, entrance, receive)
             if isinstance(answer, Stream):

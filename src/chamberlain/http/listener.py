@@ -1,5 +1,6 @@
 """What the listener that a request came by changes: which APIs it serves, which proxies it trusts."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,10 +17,14 @@ _RESOURCES: Final[tuple[tuple[str, Resource], ...]] = (
     ("/_dendrite/", "admin"),
     ("/_chamberlain/", "admin"),
 )
+_CLIENT_ADMIN: Final = re.compile(r"/_matrix/client/(?:api/)?[^/]+/admin/(?!whois/)")
+"""Administration below the clients' prefix. Whois is left to clients: everyone may ask it about themselves."""
 
 
 def resource_of(path: str) -> Resource | None:
     """The API that an endpoint's path belongs to; None for what every listener serves, as `/health`."""
+    if _CLIENT_ADMIN.match(path):
+        return "admin"
     return next((resource for prefix, resource in _RESOURCES if path.startswith(prefix)), None)
 
 
