@@ -8,6 +8,7 @@ from chamberlain.admin.wiring import build_admin
 from chamberlain.config import Config
 from chamberlain.devices.wiring import build_devices
 from chamberlain.http.asgi import Application
+from chamberlain.http.figures import Figures
 from chamberlain.http.limit import Limits
 from chamberlain.http.registry import load
 from chamberlain.http.services import Services
@@ -45,6 +46,7 @@ class App:
         self.services = services
         self._http = http
         self._retention = retention
+        self._figures = Figures(services)
         self.first_admin = first_admin
         """The name and one-time password of the first administrator, when this start made it."""
 
@@ -61,11 +63,13 @@ class App:
         ):
             await room.start()
         self._retention.start()
+        self._figures.start()
 
     async def close(self) -> None:
         """Answer long polls, end the background work and close the database. Nothing acknowledged is lost."""
         services = self.services
         services.shutdown.set()
+        self._figures.close()
         await self._retention.close()
         for room in (
             services.admin,

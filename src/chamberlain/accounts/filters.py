@@ -21,7 +21,7 @@ class Filters:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._parsed: Cache[tuple[str, str], Filter] = Cache(CACHED)
+        self._parsed: Cache[tuple[str, str], Filter] = Cache(CACHED, "filters")
 
     async def add(self, user_id: str, definition: JsonObject) -> str:
         """The id of this filter, which is kept from now on.

@@ -43,7 +43,7 @@ class Profiles:
     def __init__(self, db: Database, users: Users) -> None:
         self._db = db
         self._users = users
-        self._names: Cache[str, Names] = Cache(CACHED)
+        self._names: Cache[str, Names] = Cache(CACHED, "profiles")
         self._drops = 0
         db.subscribe(self._changed)
 

@@ -35,7 +35,7 @@ class PushRules:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._cached: Cache[str, Ruleset] = Cache(CACHED)
+        self._cached: Cache[str, Ruleset] = Cache(CACHED, "push rules")
         self._drops = 0
         db.subscribe(self._changed)
 

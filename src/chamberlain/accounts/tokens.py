@@ -93,7 +93,7 @@ class Tokens:
         self._db = db
         self._clock = clock
         self._rng = rng
-        self._entries: Cache[str, _Entry] = Cache(CACHED)
+        self._entries: Cache[str, _Entry] = Cache(CACHED, "access tokens")
         self._users: WeakValueDictionary[str, _Access] = WeakValueDictionary()
         self._drops = 0
         db.subscribe(self._changed)

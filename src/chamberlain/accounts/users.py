@@ -27,7 +27,7 @@ class Users:
         self._db = db
         self._clock = clock
         self.server_name = server_name
-        self._cached: Cache[str, User] = Cache(CACHED)
+        self._cached: Cache[str, User] = Cache(CACHED, "users")
         self._drops = 0
         db.subscribe(self._changed)
 

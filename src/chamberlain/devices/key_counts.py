@@ -22,7 +22,7 @@ class KeyCounter:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._counts: Cache[tuple[str, str | None], KeyCounts] = Cache(DEVICES_KEPT)
+        self._counts: Cache[tuple[str, str | None], KeyCounts] = Cache(DEVICES_KEPT, "key counts")
         self._drops = 0
 
     async def count(self, user_id: str, device_id: str) -> KeyCounts:

@@ -71,4 +71,4 @@ class _Buckets:
     def __init__(self, rate: Rate) -> None:
         self.interval = 1.0 / rate.per_second
         self.depth = self.interval * (max(1, rate.burst) + 1e-6)
-        self.full_at: Cache[str, float] = Cache(MAX_BUCKETS)
+        self.full_at: Cache[str, float] = Cache(MAX_BUCKETS, "rate limits")

@@ -47,7 +47,7 @@ class Thumbnails:
         self._max_pixels = max_pixels
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail")
         self._under_way: dict[_Key, asyncio.Task[_Made]] = {}
-        self._originals: Cache[_Key, bool] = Cache(ORIGINALS_KNOWN)
+        self._originals: Cache[_Key, bool] = Cache(ORIGINALS_KNOWN, "thumbnails")
 
     def close(self) -> None:
         """Let the thumbnails under way end."""

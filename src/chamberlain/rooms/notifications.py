@@ -37,7 +37,7 @@ class Notifications:
         self._heads = heads
         self._rulesets = rulesets
         self._server_name = server_name
-        self._own: Cache[str, Mapping[str, Ruleset]] = Cache(4_000)
+        self._own: Cache[str, Mapping[str, Ruleset]] = Cache(4_000, "rules of rooms")
         db.subscribe(self._changed)
 
     async def of(self, event: Event, chain: Chain) -> Notified:

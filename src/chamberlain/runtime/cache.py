@@ -1,7 +1,8 @@
 """A bounded dict for what is dear to compute: two generations, no per-entry bookkeeping."""
 
 from collections.abc import Callable
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
+from weakref import WeakSet
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -16,15 +17,24 @@ class Cache(Generic[K, V]):
     price of a plain dict.
     """
 
-    __slots__ = ("_half", "_old", "_young")
+    __slots__ = ("__weakref__", "_half", "_old", "_young", "name")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, name: str = "") -> None:
+        """`name`: what it is called where sizes are shown; one without is not shown."""
+        self.name = name
+        if name:
+            _NAMED.add(self)
         self._half = max(1, size // 2)
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
 
     def __len__(self) -> int:
         return len(self._young) + sum(1 for key in self._old if key not in self._young)
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """How many entries it holds, of how many at most; one may count twice. Costs nothing, unlike `len`."""
+        return len(self._young) + len(self._old), 2 * self._half
 
     def __contains__(self, key: K) -> bool:
         return key in self._young or key in self._old
@@ -69,3 +79,16 @@ class Cache(Generic[K, V]):
         """Forget everything."""
         self._young = {}
         self._old = {}
+
+
+_NAMED: WeakSet[Cache[Any, Any]] = WeakSet()
+
+
+def sizes() -> dict[str, tuple[int, int]]:
+    """`held` of every cache of this process that has a name, added up by name."""
+    found: dict[str, tuple[int, int]] = {}
+    for cache in list(_NAMED):
+        entries, most = found.get(cache.name, (0, 0))
+        more, space = cache.held
+        found[cache.name] = entries + more, most + space
+    return found

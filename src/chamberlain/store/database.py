@@ -92,6 +92,11 @@ class Database(ABC):
     def _enqueue(self, unit: Unit) -> None:
         """Give a unit to the group writer."""
 
+    @property
+    @abstractmethod
+    def waiting(self) -> int:
+        """How many units wait for the group writer."""
+
     def _told(self, changes: Sequence[Change]) -> None:
         if not changes:
             return

@@ -4,11 +4,22 @@ Written once for both databases: it is awaited on PostgreSQL and driven inside t
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import Any, LiteralString, Protocol
 
+from chamberlain.runtime.metrics import Distribution
 from chamberlain.store.tx import Change, Placement, Write
 
 GROUP_SIZE = 64
+
+COMMIT_UNITS = Distribution(
+    "commit_units", "Units of work that were committed together.", (1, 2, 4, 8, 16, 32, 64)
+)
+COMMIT_SECONDS = Distribution(
+    "commit_seconds",
+    "Seconds that a transaction of the group writer took.",
+    (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0),
+)
 
 
 class GroupTx(Write, Protocol):
@@ -47,6 +58,7 @@ async def run_group(tx: GroupTx, units: Sequence[Unit], now: Callable[[], int]) 
 
     Units of one batch function run in one call. A unit that failed has `error` set and left nothing behind.
     """
+    began = perf_counter()
     tx.placements = []
     await tx.script("BEGIN IMMEDIATE")
     try:
@@ -67,6 +79,8 @@ async def run_group(tx: GroupTx, units: Sequence[Unit], now: Callable[[], int]) 
     except BaseException:
         await tx.script("ROLLBACK")
         raise
+    COMMIT_UNITS.observe(len(units))
+    COMMIT_SECONDS.observe(perf_counter() - began)
     return changes
 
 
@@ -125,9 +139,7 @@ async def _take_positions(tx: GroupTx, now: int) -> list[Change]:
         for sql, row in placement.rows:
             row["position"] = position
             statements.setdefault(sql, []).append(row)
-        changes.append(
-            Change(position, placement.kind, placement.entity, placement.ref, placement.payload)
-        )
+        changes.append(Change(position, placement.kind, placement.entity, placement.ref, placement.payload))
         rows.append(
             {
                 "position": position,

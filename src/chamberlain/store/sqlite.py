@@ -154,6 +154,11 @@ class SqliteDatabase(Database):
     def _enqueue(self, unit: Unit) -> None:
         self._queue.put(unit)
 
+    @property
+    def waiting(self) -> int:
+        """How many units wait for the group writer."""
+        return self._queue.qsize()
+
     def _write_forever(self) -> None:
         tx = SqliteTx(connect(self._path, self._synchronous))
         stopping = False

@@ -15,7 +15,7 @@ class SyncFilters:
 
     def __init__(self, stored: Filters) -> None:
         self._stored = stored
-        self._inline: Cache[str, Filter] = Cache(KEPT)
+        self._inline: Cache[str, Filter] = Cache(KEPT, "inline filters")
 
     async def get(self, user_id: str, text: str | None) -> Filter:
         """The filter that a request names or holds.

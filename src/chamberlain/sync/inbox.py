@@ -36,7 +36,7 @@ class Inbox:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._empty: Cache[Device, int] = Cache(DEVICES_KEPT)
+        self._empty: Cache[Device, int] = Cache(DEVICES_KEPT, "empty inboxes")
         """Devices for which nothing waits."""
         self._drops = 0
         db.subscribe(self._changed)

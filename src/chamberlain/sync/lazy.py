@@ -20,7 +20,7 @@ class KnownMembers:
     """
 
     def __init__(self) -> None:
-        self._sent: Cache[tuple[str, str | None, str], dict[str, int]] = Cache(KEPT)
+        self._sent: Cache[tuple[str, str | None, str], dict[str, int]] = Cache(KEPT, "lazy members")
 
     def of(self, user_id: str, device_id: str | None, room_id: str) -> Mapping[str, int]:
         """The members that were sent, each with the position of the answer."""

@@ -19,7 +19,7 @@ class Marks:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._kept: Cache[str, dict[str, Unread]] = Cache(KEPT)
+        self._kept: Cache[str, dict[str, Unread]] = Cache(KEPT, "unread counts")
         """By room, then by user: a public receipt names both, in this order."""
         self._drops = 0
         db.subscribe(self._changed)

@@ -131,6 +131,11 @@ class Waiting:
                 self._for_position.discard(waiter)
                 timer.cancel()
 
+    @property
+    def count(self) -> int:
+        """How many long polls wait."""
+        return sum(len(interest.waiters) for interest in self._users.values())
+
     def release_all(self) -> None:
         """Let nobody wait any more: the server stops."""
         self.is_closing = True

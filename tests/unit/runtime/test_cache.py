@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chamberlain.runtime.cache import Cache
+from chamberlain.runtime.cache import Cache, sizes
 
 
 def test_what_is_used_stays_and_the_rest_goes() -> None:
@@ -58,3 +58,16 @@ def test_a_hit_is_always_the_last_value_written(writes: list[tuple[int, int]], s
         assert len(cache) <= max(2, size)
     for key, value in truth.items():
         assert cache.get(key) in (None, value)
+
+
+def test_caches_with_a_name_are_shown() -> None:
+    """Those of one name are added up, forgotten ones are not counted, nameless ones not shown."""
+    one, two, _ = Cache[int, int](4, "shown"), Cache[int, int](6, "shown"), Cache[int, int](6)
+    for key in range(3):
+        one.set(key, key)
+    two.set(1, 1)
+
+    assert sizes()["shown"] == (4, 10)
+    assert "" not in sizes()
+    del two
+    assert sizes()["shown"] == (3, 4)

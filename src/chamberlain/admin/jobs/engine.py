@@ -47,6 +47,11 @@ class Jobs:
         self._closing = False
         db.subscribe(self._hear)
 
+    @property
+    def running(self) -> int:
+        """How many jobs run here."""
+        return len(self._running)
+
     async def start_background(self) -> None:
         """Go on with the jobs that wait or that a dead worker has left."""
         if self._db.dialect == "sqlite":

@@ -108,7 +108,7 @@ class Heads:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._kept: Cache[str, Head] = Cache(ROOMS_KEPT)
+        self._kept: Cache[str, Head] = Cache(ROOMS_KEPT, "room heads")
         db.subscribe(self._changed)
 
     async def find(self, room_id: str) -> Head | None:

@@ -244,6 +244,11 @@ class Submit:
             self._tasks.spawn("room queue", self._work_off(draft.room_id))
         return future
 
+    @property
+    def queued(self) -> dict[str, int]:
+        """How many events wait, in each room that has events under way."""
+        return {room_id: len(queue) for room_id, queue in self._queues.items()}
+
     async def _work_off(self, room_id: str) -> None:
         queue = self._queues[room_id]
         try:

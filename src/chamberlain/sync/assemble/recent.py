@@ -31,8 +31,8 @@ class Recent:
     def __init__(self, db: Database, marks: Marks) -> None:
         self._db = db
         self._marks = marks
-        self._facts: Cache[str, Facts] = Cache(ROOMS_KEPT)
-        self._members: Cache[str, dict[str, StoredEvent]] = Cache(ROOMS_KEPT)
+        self._facts: Cache[str, Facts] = Cache(ROOMS_KEPT, "room facts")
+        self._members: Cache[str, dict[str, StoredEvent]] = Cache(ROOMS_KEPT, "room members")
         self._drops = 0
         db.subscribe(self._changed)
 

@@ -1,0 +1,62 @@
+"""What the services of one server hold and wait for, as metrics. It is counted when somebody asks."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from chamberlain.http.services import Services
+from chamberlain.runtime import cache
+from chamberlain.runtime.lag import LoopLag
+from chamberlain.runtime.metrics import PREFIX, REGISTRY
+
+
+class Figures(Collector):
+    """Shown from `start` to `close`."""
+
+    def __init__(self, services: Services) -> None:
+        self._are_shown = False
+        self._lag = LoopLag(services.clock)
+        self._gauges: tuple[tuple[str, str, Callable[[], int]], ...] = (
+            ("position", "The position of the newest change.", lambda: services.db.position),
+            ("write_queue", "Units of work that wait for the group writer.", lambda: services.db.waiting),
+            ("room_queues", "Rooms with events under way.", lambda: len(services.rooms.submit.queued)),
+            (
+                "room_queue_events",
+                "Events that wait in the queues of rooms.",
+                lambda: sum(services.rooms.submit.queued.values()),
+            ),
+            ("waiting_syncs", "Long polls that wait for news.", lambda: services.sync.waiting.count),
+            ("running_jobs", "Administration jobs that run here.", lambda: services.admin.jobs.running),
+        )
+
+    def start(self) -> None:
+        """Show the figures."""
+        self._are_shown = True
+        REGISTRY.register(self)
+        self._lag.start()
+
+    def close(self) -> None:
+        """Show them no more; harmless where they were not shown."""
+        self._lag.close()
+        if self._are_shown:
+            self._are_shown = False
+            REGISTRY.unregister(self)
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing is counted before somebody asks."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures as they are now."""
+        for name, documentation, count in self._gauges:
+            yield GaugeMetricFamily(PREFIX + name, documentation, count())
+        entries = GaugeMetricFamily(PREFIX + "cache_entries", "Entries of a cache.", labels=("cache",))
+        most = GaugeMetricFamily(
+            PREFIX + "cache_entries_max", "Entries that a cache holds at most.", labels=("cache",)
+        )
+        for name, (held, space) in sorted(cache.sizes().items()):
+            entries.add_metric((name,), held)
+            most.add_metric((name,), space)
+        yield entries
+        yield most
