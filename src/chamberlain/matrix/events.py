@@ -184,7 +184,7 @@ def build(
     redacted["content"] = redact_content(draft.type, content, version.redaction)
     signed = encode_for(version, redacted)
     fields["signatures"] = {server_name: {signing_key.key_id: signing_key.sign(signed)}}
-    pdu = encode_for(version, fields)
+    pdu = compact(encode_for(version, fields))
     _check_size(pdu)
     fields["content"] = content
     event_id = (
@@ -273,10 +273,15 @@ def client_skeleton(event: Event) -> bytes:
     if event.state_key is not None:
         form["state_key"] = event.state_key
     try:
-        return orjson.dumps(form)
+        return compact(orjson.dumps(form))
     except TypeError:
         # Integers beyond 64 bits, which only room versions 1 to 5 allow.
         return canonical_json.encode_lenient(form)
+
+
+def compact(encoded: bytes) -> bytes:
+    """The same bytes in memory of their own size: what the encoder gives holds on to its whole buffer."""
+    return bytes(memoryview(encoded))
 
 
 def _from_object(pdu: Any, version: RoomVersion) -> Event:

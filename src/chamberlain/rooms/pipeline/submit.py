@@ -263,10 +263,9 @@ class Submit:
     async def _submit_unit(self, room_id: str, unit: Sequence[_Waiting]) -> None:
         try:
             for _ in range(TRIES):
-                if await self._try_unit(room_id, [one for one in unit if not one.is_settled]):
+                if await self._try_or_settle(room_id, unit):
                     break
                 self._heads.forget(room_id)
-                await self._settle_repeated(unit)
         except Exception as error:
             self._heads.forget(room_id)
             for waiting in unit:
@@ -276,16 +275,31 @@ class Submit:
         for waiting in unit:
             waiting.deliver()
 
-    async def _settle_repeated(self, unit: Sequence[_Waiting]) -> None:
-        """Another worker was faster, perhaps with the very requests that wait here."""
+    async def _try_or_settle(self, room_id: str, unit: Sequence[_Waiting]) -> bool:
+        """Try what is not settled; where that fails, settle what another worker has made meanwhile."""
+        try:
+            if await self._try_unit(room_id, [waiting for waiting in unit if not waiting.is_settled]):
+                return True
+        except Exception:
+            # The database refuses a transaction id that it has already.
+            if not await self._settle_repeated(unit):
+                raise
+            return False
+        await self._settle_repeated(unit)
+        return False
+
+    async def _settle_repeated(self, unit: Sequence[_Waiting]) -> bool:
+        """Another worker was faster, perhaps with requests that wait here; say whether it was."""
+        settled = False
         for waiting in unit:
             txn = waiting.txn
-            if txn is None:
+            if txn is None or waiting.is_settled:
                 continue
             earlier = await self._db.read(find_by_txn, txn.user_id, txn.device, txn.path, txn.txn_id)
             if earlier is not None:
                 waiting.result = EventID(earlier)
-                waiting.is_settled = True
+                waiting.is_settled = settled = True
+        return settled
 
     async def _try_unit(self, room_id: str, unit: Sequence[_Waiting]) -> bool:
         head = await self._heads.find(room_id)
