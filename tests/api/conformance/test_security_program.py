@@ -164,7 +164,7 @@ def test_tokens_in_links_do_not_administrate(site: Site) -> None:
 
 
 def test_doors_that_are_not_there(site: Site) -> None:
-    """On a listener without `admin` nothing administrates, by whatever name; on the data folder's socket its owner does."""
+    """A listener without `admin` has nothing that administrates, by whatever name; `admin.sock` is for its owner."""
     closed = site.folder / "clients.sock"
     for target in (
         "/_synapse/admin/v1/register",
