@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from chamberlain.config.cluster import Cluster
+from chamberlain.sync import interest, log, wait
 from tests.support.server import Client, Server, test_config
 from tests.support.sync_model import Follower, follow
 
@@ -113,6 +114,22 @@ class Play:
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_random_story(servers: list[Server], seed: int) -> None:
     """At every few steps each client that kept up, at any worker, knows what a fresh one is told."""
+    await play(servers, seed)
+
+
+async def test_a_random_story_with_little_memory(
+    servers: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What memory has forgotten is asked of the database."""
+    monkeypatch.setattr(log, "EVENTS_KEPT", 4)
+    monkeypatch.setattr(log, "RECEIPTS_KEPT", 1)
+    monkeypatch.setattr(interest, "NOTES_KEPT", 2)
+    monkeypatch.setattr(wait, "USERS_KEPT", 1)
+    await play(servers, 50)
+
+
+async def play(servers: list[Server], seed: int) -> None:
+    """Let a story happen and compare all along."""
     first, last = servers[0], servers[-1]
     clients = [await first.register(name) for name in ("alice", "bob", "carol")]
     rooms = [
@@ -120,7 +137,7 @@ async def test_a_random_story(servers: list[Server], seed: int) -> None:
         await clients[0].create_room(preset="public_chat"),
         await clients[0].create_room(preset="private_chat"),
     ]
-    play = Play(seed, clients, rooms)
+    story = Play(seed, clients, rooms)
     followers = [
         Follower(at(clients[0], last)),
         Follower(at(clients[1], last), filter=THREADS),
@@ -129,9 +146,9 @@ async def test_a_random_story(servers: list[Server], seed: int) -> None:
     ]
     lazy = Follower(at(clients[1], last), filter=LAZY)
     for _ in range(25):
-        for _ in range(play.random.randint(1, 3)):
-            await play.step()
-        for follower in play.random.sample(followers, 2):
+        for _ in range(story.random.randint(1, 3)):
+            await story.step()
+        for follower in story.random.sample(followers, 2):
             await follow(follower)
         await lazy.sync()
         check_lazy(lazy)
