@@ -213,6 +213,7 @@ class PostgresDatabase(Database):
             await self._write_group(tx, units)
 
     async def _write_group(self, tx: PostgresTx, units: list[Unit]) -> None:
+        changes: list[Change] = []
         for attempt in range(RETRIES):
             try:
                 changes = await run_group(tx, units, self._now)
@@ -233,6 +234,9 @@ class PostgresDatabase(Database):
             break
         for unit in units:
             unit.deliver(unit)
+        if changes and self._shared:
+            # After the writers: their answers need not wait for the other workers.
+            await self._listener.execute("SELECT pg_notify($1, $2)", CHANNEL, str(changes[-1].position))
 
     async def _write_apart(self, tx: PostgresTx, units: list[Unit]) -> None:
         for unit in units:
@@ -246,8 +250,6 @@ class PostgresDatabase(Database):
             if changes[0].position > self.position + 1:
                 await self._read_gap(changes[0].position)
             self._told([change for change in changes if change.position > self.position])
-        if self._shared:
-            await self._listener.execute("SELECT pg_notify($1, $2)", CHANNEL, str(changes[-1].position))
 
     async def _read_gap(self, before: int) -> None:
         while self.position + 1 < before:

@@ -17,6 +17,9 @@ from chamberlain.sync.interest import Interest, Note
 from chamberlain.sync.log import RecentLog
 
 USERS_KEPT: Final = 5_000
+ROUNDS_LATER: Final = 5
+"""How many rounds of the event loop a woken poll lets pass: whoever made the news is answered first. Clients
+take their own event from /sync badly before they know its id, and a big room would keep its sender waiting."""
 IGNORED_USERS: Final = "m.ignored_user_list"
 _NOTED: Final = frozenset(
     {
@@ -114,6 +117,8 @@ class Waiting:
         interest.waiters.add(waiter)
         try:
             await waiter
+            for _ in range(ROUNDS_LATER):
+                await asyncio.sleep(0)
         finally:
             interest.waiters.discard(waiter)
             timer.cancel()
