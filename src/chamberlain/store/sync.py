@@ -235,15 +235,6 @@ async def joined_members(tx: Read, room_ids: Collection[str]) -> set[str]:
     return {row[0] for row in rows}
 
 
-async def encrypted_of(tx: Read, room_ids: Collection[str]) -> list[str]:
-    """Give those of the rooms that are encrypted."""
-    rows = await tx.all(
-        "SELECT room_id FROM room_summaries WHERE room_id = ANY(:rooms) AND encryption IS NOT NULL",
-        rooms=list(room_ids),
-    )
-    return [row[0] for row in rows]
-
-
 async def pdus(tx: Read, event_ids: Collection[str]) -> dict[str, bytes]:
     """Give these events in the form in which servers exchange them."""
     rows = await tx.all("SELECT event_id, pdu FROM events WHERE event_id = ANY(:ids)", ids=list(event_ids))

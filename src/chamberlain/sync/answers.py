@@ -85,7 +85,8 @@ class Answers:
         self._presences = presences
         self._counter = counter
         self._epoch = epoch
-        self._recent = Recent(db, Marks(db))
+        self._marks = Marks(db)
+        self._recent = Recent(db, self._marks)
         self._inbox = Inbox(db)
         self._known = KnownMembers()
 
@@ -175,7 +176,7 @@ class Answers:
         interest = making.interest
         if not making.is_recent:
             making.ask = self._with_known(making, interest.joined)
-            return await self._db.snapshot(load_rooms, making.ask)
+            return await self._load_stored(making)
         own_receipts = _private_receipts(making.notes)
         news = self._news(making, own_receipts)
         making.ask = self._with_known(making, news)
@@ -184,12 +185,20 @@ class Answers:
             isinstance(note.payload, Receipt) for note in making.notes if note.kind == kinds.PRIVATE_RECEIPT
         )
         if making.moved or not receipts_known or not self._recent.covers(making.ask, logs, making.upto):
-            return await self._db.snapshot(load_rooms, making.ask, news, making.moved)
+            return await self._load_stored(making, news)
         loaded = Loaded(making.upto)
         if logs:
             loaded.joined = await self._recent.blocks(making.ask, logs, making.upto, own_receipts)
         if any(note.kind in _ACCOUNT_DATA for note in making.notes):
             await self._add_account_data(making, loaded)
+        return loaded
+
+    async def _load_stored(self, making: _Making, news: Sequence[str] | None = None) -> Loaded:
+        drops = self._marks.drops
+        moved = None if news is None else making.moved
+        loaded = await self._db.snapshot(load_rooms, making.ask, news, moved)
+        counts = {room: block.unread for room, block in loaded.joined.items() if block.unread is not None}
+        self._marks.learn(making.user_id, counts, drops)
         return loaded
 
     def _news(self, making: _Making, own_receipts: Mapping[str, object]) -> list[str]:
@@ -264,7 +273,7 @@ class Answers:
             if log.floor > ask.since:
                 return await self._db.snapshot(device_lists_between, ask.user_id, ask.since, making.upto)
             met.add(entry.event for entry in log.since(ask.since, making.upto) if _is_membership(entry.event))
-        if met.went or met.came:
+        if met.events:
             return await self._db.snapshot(device_lists, ask.user_id, changed, met, (), ())
         return DeviceLists(sorted(changed))
 

@@ -1,15 +1,15 @@
 """Whose device keys a client has to ask for anew, or may forget (client-server API, Tracking the device list)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
 from chamberlain.rooms.pipeline.consequences import text_of
 from chamberlain.store.device_lists import changed_for, sharing_a_room
-from chamberlain.store.events import StoredEvent
+from chamberlain.store.events import StoredEvent, list_stored
 from chamberlain.store.memberships import rooms_of
 from chamberlain.store.points import memberships_since
-from chamberlain.store.sync import encrypted_of, joined_members, member_changes, own_memberships
+from chamberlain.store.sync import joined_members, member_changes, own_memberships
 from chamberlain.store.tx import Read
 
 
@@ -24,20 +24,13 @@ class DeviceLists(msgspec.Struct, frozen=True):
 
 
 class Met(msgspec.Struct):
-    """Whom the user came to share rooms with, and with whom they may not any more."""
+    """Changes of memberships in rooms that the user is in."""
 
-    came: set[str] = msgspec.field(default_factory=set)
-    went: set[str] = msgspec.field(default_factory=set)
+    events: list[StoredEvent] = msgspec.field(default_factory=list)
 
     def add(self, events: Iterable[StoredEvent]) -> None:
-        """Count member events of rooms that the user is in."""
-        for event in events:
-            user_id = event.state_key or ""
-            if text_of(event.content, "membership") == "join":
-                self.came.add(user_id)
-                self.went.discard(user_id)
-            else:
-                self.went.add(user_id)
+        """Count member events, those of one room in their order."""
+        self.events += events
 
 
 async def device_lists(
@@ -50,17 +43,41 @@ async def device_lists(
 ) -> DeviceLists:
     """Give the answer, `changed` being those of whom it is known already.
 
-    `entered` and `left`: rooms that the user is in now, or no more; only the encrypted ones of them count.
+    `entered` and `left`: rooms that the user is in now, or no more.
     """
-    came, went = set(met.came), set(met.went)
-    for rooms, members in ((entered, came), (left, went)):
-        encrypted = await encrypted_of(tx, rooms) if rooms else []
-        if encrypted:
-            members |= await joined_members(tx, encrypted)
+    came, went = await _moves(tx, met.events)
+    if entered:
+        came |= await joined_members(tx, entered)
+    if left:
+        went |= await joined_members(tx, left)
     went -= {user_id}
     came -= {user_id}
     gone = went - await sharing_a_room(tx, user_id, sorted(went)) if went else set()
     return DeviceLists(sorted((came | set(changed)) - gone), sorted(gone))
+
+
+async def _moves(tx: Read, events: Sequence[StoredEvent]) -> tuple[set[str], set[str]]:
+    """Who came into a room, and who was in one and went; another name or a refused invitation is neither."""
+    known = {event.event_id: event for event in events}
+    missing = {event.replaces for event in events if event.replaces is not None} - known.keys()
+    if missing:
+        known.update(await list_stored(tx, missing))
+    came: set[str] = set()
+    went: set[str] = set()
+    for event in events:
+        before = None if event.replaces is None else known.get(event.replaces)
+        was_in = before is not None and _is_join(before)
+        user_id = event.state_key or ""
+        if _is_join(event) and not was_in:
+            came.add(user_id)
+            went.discard(user_id)
+        elif was_in and not _is_join(event):
+            went.add(user_id)
+    return came, went
+
+
+def _is_join(event: StoredEvent) -> bool:
+    return text_of(event.content, "membership") == "join"
 
 
 async def device_lists_between(tx: Read, user_id: str, since: int, upto: int) -> DeviceLists:

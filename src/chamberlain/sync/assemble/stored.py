@@ -130,7 +130,9 @@ async def _left(tx: Read, ask: Ask, left: Left) -> Block:
             timeline.memberships[own.event_id] = own.membership
     states: States = {}
     if left.was_in:
-        states[own.room_id] = await left_state(tx, ask, timeline, None if left.is_fresh else left.since)
+        states[own.room_id] = await left_state(
+            tx, ask, timeline, None if left.is_fresh or ask.full_state else left.since
+        )
     block = Block(limited=timeline.limited, is_fresh=True)
     await _write_events(tx, ask, {own.room_id: block}, {own.room_id: timeline}, states)
     return block

@@ -113,10 +113,13 @@ def _ephemeral(ask: Ask, block: Block) -> list[Any]:
 
 
 def receipt_contents(receipts: Iterable[Receipt]) -> list[dict[str, Any]]:
-    """Receipts as contents of m.receipt events: one, or more where a user has two for the same event."""
+    """Receipts as contents of m.receipt events: one, or more where a user has two for the same event.
+
+    The first one has what is of no thread: clients that know no threads look no further.
+    """
     contents: list[dict[str, Any]] = []
     newest = {(one.user_id, one.type, one.thread, one.position): one for one in receipts}
-    for receipt in newest.values():
+    for receipt in sorted(newest.values(), key=lambda one: one.thread != UNTHREADED):
         value: dict[str, Any] = {"ts": receipt.ts}
         if receipt.thread != UNTHREADED:
             value["thread_id"] = receipt.thread
