@@ -1,13 +1,13 @@
 """Unread counts of those who listen, kept in memory and moved on with each event."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from chamberlain.runtime.cache import Cache
 from chamberlain.store import kinds, unread
 from chamberlain.store.account_data import PUSH_RULES
-from chamberlain.store.database import Database
-from chamberlain.store.tx import Change
+from chamberlain.store.database import Database, position_of
+from chamberlain.store.tx import Change, Read
 from chamberlain.store.unread import Count, Unread
 from chamberlain.sync.log import Entry, RoomLog
 
@@ -38,12 +38,23 @@ class Marks:
                 found[log.room_id] = mark
         if missing:
             drops = self._drops
-            loaded = await self._db.snapshot(unread.load, user_id, missing)
-            if drops == self._drops:
-                for room_id, mark in loaded.items():
-                    self._keep(room_id, user_id, mark)
+            loaded = await self._db.read(_load_at_once, user_id, missing)
+            if loaded is None:
+                loaded = await self._db.snapshot(unread.load, user_id, missing)
+            self.learn(user_id, loaded, drops)
             found.update(loaded)
         return found
+
+    @property
+    def drops(self) -> int:
+        """How often something was forgotten: what was read before the latest time is not to be kept."""
+        return self._drops
+
+    def learn(self, user_id: str, loaded: Mapping[str, Unread], drops: int) -> None:
+        """Keep what was read from the database, unless something was forgotten since `drops` was asked for."""
+        if drops == self._drops:
+            for room_id, mark in loaded.items():
+                self._keep(room_id, user_id, mark)
 
     def _keep(self, room_id: str, user_id: str, mark: Unread) -> None:
         kept = self._kept.get(room_id)
@@ -74,6 +85,13 @@ class Marks:
         kept = self._kept.get(room_id or "")
         if kept is not None:
             kept.pop(user_id or "", None)
+
+
+async def _load_at_once(tx: Read, user_id: str, rooms: Sequence[str]) -> dict[str, Unread] | None:
+    """What `unread.load` gives; None where something was written meanwhile, so that it may not fit together."""
+    before = await position_of(tx)
+    loaded = await unread.load(tx, user_id, rooms)
+    return loaded if await position_of(tx) == before else None
 
 
 def _count(mark: Unread, user_id: str, entry: Entry) -> None:

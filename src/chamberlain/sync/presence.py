@@ -18,6 +18,8 @@ IDLE_SECONDS: Final = 300.0
 GONE_SECONDS: Final = 30.0
 """Who has no client that syncs for so long is offline."""
 MAX_STATUS: Final = 2_048
+USERS_KEPT: Final = 20_000
+"""From so many users on those who are offline are forgotten."""
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -151,8 +153,15 @@ class Presences:
     def _user(self, user_id: str) -> _User:
         user = self._users.get(user_id)
         if user is None:
+            if len(self._users) >= USERS_KEPT:
+                self._forget_offline()
             user = self._users[user_id] = _User(Presence("offline", None, self._clock.now(), 0))
         return user
+
+    def _forget_offline(self) -> None:
+        for user_id, user in list(self._users.items()):
+            if user.presence.state == "offline" and not user.syncing:
+                del self._users[user_id]
 
     def _show(self, user_id: str, user: _User, state: Any, status: str | None, *, active: bool) -> None:
         # One counter orders all that is not durable: a token has one place for it.

@@ -98,7 +98,7 @@ class Waiting:
             self.log.release(log)
 
     def _evict(self) -> None:
-        for user_id, interest in list(self._users.items())[: USERS_KEPT // 20]:
+        for user_id, interest in list(self._users.items())[: USERS_KEPT // 20 + 1]:
             if not interest.waiters and interest.is_loaded:
                 del self._users[user_id]
                 for room_id in list(interest.joined):

@@ -105,6 +105,8 @@ async def test_idle_clients_are_unavailable(alice: Client, bob: Client, clock: F
     """Who only waits for long is unavailable, and online again with the first thing they do."""
     room = await share_a_room(alice, bob)
     await alice.sync(set_presence="offline")
+    for _ in range(3):
+        await bob.sync(filter=NO_PRESENCE)
     for _ in range(4):
         # Only what others do would end the wait.
         waiting = asyncio.create_task(bob.sync(timeout_ms=90_000, filter=NO_PRESENCE))
