@@ -20,7 +20,7 @@ class _DeviceKeys(msgspec.Struct):
     device_id: str
     algorithms: list[str]
     keys: dict[str, str]
-    signatures: Signatures
+    signatures: Signatures = {}
 
 
 class _CrossSigningKey(msgspec.Struct):
