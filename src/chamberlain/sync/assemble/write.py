@@ -118,7 +118,11 @@ def receipt_contents(receipts: Iterable[Receipt]) -> list[dict[str, Any]]:
     The first one has what is of no thread: clients that know no threads look no further.
     """
     contents: list[dict[str, Any]] = []
-    newest = {(one.user_id, one.type, one.thread, one.position): one for one in receipts}
+    # Of a receipt that moved on several times only the furthest counts; they come in any order.
+    newest = {
+        (one.user_id, one.type, one.thread): one
+        for one in sorted(receipts, key=lambda one: one.event_position)
+    }
     for receipt in sorted(newest.values(), key=lambda one: one.thread != UNTHREADED):
         value: dict[str, Any] = {"ts": receipt.ts}
         if receipt.thread != UNTHREADED:
