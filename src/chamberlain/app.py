@@ -8,6 +8,7 @@ from chamberlain.admin.wiring import build_admin
 from chamberlain.config import Config
 from chamberlain.devices.wiring import build_devices
 from chamberlain.http.asgi import Application
+from chamberlain.http.endpoint import Limit
 from chamberlain.http.figures import Figures
 from chamberlain.http.limit import Limits
 from chamberlain.http.registry import load
@@ -160,6 +161,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         admin=admin,
     )
     sync.end_with(services.shutdown)
+    accounts.uia.throttle = lambda user_id: services.limits.check(Limit.LOGIN, f"proof {user_id}")
     first_admin = await accounts.registration.ensure_first_admin(config.admin.first_admin)
     asgi = Application(services, load(), rng=rng, log_requests=config.log.level == "debug")
     retention = Retention(db, clock, config.sync.keep_changes_days * DAY_MS)

@@ -15,6 +15,10 @@ KEPT_MS: Final = 28 * 24 * 3_600_000
 BATCH: Final = 500
 MAX_FRESH: Final = 20_000
 """How many connections wait in memory at most; more of them are not recorded until the next flush."""
+MAX_FRESH_OF_USER: Final = 100
+"""How many of these may be one user's: a client that changes its name with each request takes nobody's place."""
+MAX_OF_USER: Final = 500
+"""How many connections of a user are kept and shown, the latest."""
 _PRUNE_EVERY: Final = 120
 """Flushes between two looks for what is too old: an hour."""
 _MAX_AGENT: Final = 256
@@ -53,20 +57,23 @@ class LastSeen:
             of_user = self._fresh[requester.user_id] = {}
         key = (requester.device_id or "", ip, user_agent[:_MAX_AGENT])
         if key not in of_user:
-            if self._count >= MAX_FRESH:
+            if len(of_user) >= MAX_FRESH_OF_USER:
+                del of_user[min(of_user, key=of_user.__getitem__)]
+            elif self._count >= MAX_FRESH:
                 return
-            self._count += 1
+            else:
+                self._count += 1
         of_user[key] = self._clock.now()
 
     async def connections_of(self, user_id: str) -> list[Connection]:
-        """Every connection of the last 28 days, those not yet written too, the latest first."""
+        """The latest connections of the last 28 days, those not yet written too, the latest first."""
         found: dict[Key, int] = {}
-        for row in await self._db.read(rows.list_of, user_id):
+        for row in await self._db.read(rows.list_of, user_id, MAX_OF_USER):
             found[row.device_id, row.ip, row.user_agent] = row.last_seen
         for seen in (self._flushing, self._fresh):
             found.update(seen.get(user_id, {}))
         connections = [Connection(user_id, *key, at) for key, at in found.items()]
-        return sorted(connections, key=lambda connection: -connection.last_seen)
+        return sorted(connections, key=lambda connection: -connection.last_seen)[:MAX_OF_USER]
 
     async def forget(self, user_id: str) -> None:
         """Nothing is known any more of where this user has been."""
@@ -94,5 +101,6 @@ class LastSeen:
                 await self.flush()
                 if flushes % _PRUNE_EVERY == 0:
                     await self._db.write(rows.forget_before, self._clock.now() - KEPT_MS)
+                    await self._db.write(rows.forget_beyond, MAX_OF_USER)
             except Exception:
                 _log.exception("last-seen times could not be written")

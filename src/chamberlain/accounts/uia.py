@@ -104,6 +104,8 @@ class Uia:
         self._passwords = passwords
         self._params = params or {}
         self._key = b""
+        self.throttle: Callable[[str], None] = _never
+        """Told whose password is tried; raises LimitExceeded where that is too often."""
 
     async def start(self) -> None:
         """Read the secret that sessions are signed with, which every worker shares."""
@@ -118,6 +120,7 @@ class Uia:
             UIARequired: there is no (right) proof yet; asks for it.
             BadJson: `auth` has the wrong shape.
             Forbidden: the account has no password to prove anything with, or the proof is of another account.
+            LimitExceeded: the password is tried too often.
         """
         if requester.appservice_id is not None:
             return
@@ -252,9 +255,14 @@ class Uia:
         name = _user_of(given)
         if name is not None and self._users.parse_local(name) != user_id:
             raise SomebodyElse("This is the password of somebody else")
+        self.throttle(user_id)
         found = (await self._db.read(user_rows.credentials, [user_id])).get(user_id)
         if not await self._passwords.is_right(password, None if found is None else found[0]):
             raise Forbidden("The password is wrong")
+
+
+def _never(_: str) -> None:
+    """No limit."""
 
 
 def _encode(raw: bytes) -> str:

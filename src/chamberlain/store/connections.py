@@ -27,12 +27,13 @@ async def record(tx: Write, seen: Sequence[Connection]) -> None:
     )
 
 
-async def list_of(tx: Read, user_id: str) -> list[Connection]:
-    """Give the connections of a user, the latest first."""
+async def list_of(tx: Read, user_id: str, limit: int) -> list[Connection]:
+    """Give at most `limit` connections of a user, the latest first."""
     rows = await tx.all(
         "SELECT user_id, device_id, ip, user_agent, last_seen FROM connections WHERE user_id = :user_id"
-        " ORDER BY last_seen DESC, device_id, ip, user_agent",
+        " ORDER BY last_seen DESC, device_id, ip, user_agent LIMIT :limit",
         user_id=user_id,
+        limit=limit,
     )
     return [Connection(*row) for row in rows]
 
@@ -40,6 +41,19 @@ async def list_of(tx: Read, user_id: str) -> list[Connection]:
 async def forget_before(tx: Write, before: int) -> int:
     """Forget what was last seen before that time (ms) and give how many there were."""
     return await tx.run("DELETE FROM connections WHERE last_seen < :before", before=before)
+
+
+async def forget_beyond(tx: Write, most: int) -> int:
+    """Forget all but the latest `most` connections of each user and give how many there were."""
+    return await tx.run(
+        "DELETE FROM connections WHERE (user_id, device_id, ip, user_agent) IN"
+        " (SELECT user_id, device_id, ip, user_agent FROM"
+        " (SELECT user_id, device_id, ip, user_agent, row_number() OVER"
+        " (PARTITION BY user_id ORDER BY last_seen DESC, device_id, ip, user_agent) AS place FROM connections"
+        " WHERE user_id IN (SELECT user_id FROM connections GROUP BY user_id HAVING count(*) > :most)) AS ranked"
+        " WHERE place > :most)",
+        most=most,
+    )
 
 
 async def delete_all(tx: Write, user_id: str) -> None:

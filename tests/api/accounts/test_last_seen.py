@@ -31,7 +31,7 @@ async def test_what_was_seen_is_known_at_once_and_after_a_restart(tmp_path: Path
         (alice.device_id, "127.0.0.1", "two", clock.now()),
     ]
     assert sorted(await seen(server, alice)) == expected
-    assert await server.app.services.db.read(connections.list_of, alice.user_id) == []
+    assert await server.app.services.db.read(connections.list_of, alice.user_id, 10) == []
 
     await server.stop()
     again = await Server.start(test_config(tmp_path), clock=clock)
@@ -49,7 +49,7 @@ async def test_it_is_written_every_half_a_minute_and_kept_for_a_month(
     db = server.app.services.db
     await clock.advance(FLUSH_SECONDS)
     async with asyncio.timeout(10):
-        while not await db.read(connections.list_of, alice.user_id):
+        while not await db.read(connections.list_of, alice.user_id, 10):
             await asyncio.sleep(0)
     await db.write(connections.forget_before, clock.now() - KEPT_MS)
     assert len(await seen(server, alice)) == 1

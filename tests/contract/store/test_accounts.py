@@ -420,11 +420,23 @@ async def test_connections(db: Database) -> None:
     first = [Connection(ALICE, "D", "1.1.1.1", "a\x00b", 5), Connection(ALICE, "", "::1", "", 6)]
     await db.write(connections.record, first)
     await db.write(connections.record, [Connection(ALICE, "D", "1.1.1.1", "a\x00b", 9)])
-    assert await db.read(connections.list_of, ALICE) == [
+    assert await db.read(connections.list_of, ALICE, 10) == [
         Connection(ALICE, "D", "1.1.1.1", "a\x00b", 9),
         first[1],
     ]
 
     assert await db.write(connections.forget_before, 9) == 1
     await db.write(connections.delete_all, ALICE)
-    assert await db.read(connections.list_of, ALICE) == []
+    assert await db.read(connections.list_of, ALICE, 10) == []
+
+
+async def test_only_so_many_connections_of_a_user_are_kept(db: Database) -> None:
+    """The latest of each user stay, others' are not touched."""
+    many = [Connection(ALICE, "D", "1.1.1.1", f"bot/{n}", n) for n in range(9)]
+    few = [Connection(BOB, "D", "1.1.1.1", f"phone/{n}", n) for n in range(2)]
+    await db.write(connections.record, [*many, *few])
+    assert await db.write(connections.forget_beyond, 3) == 6
+    assert await db.write(connections.forget_beyond, 3) == 0
+
+    assert await db.read(connections.list_of, ALICE, 10) == many[:5:-1]
+    assert await db.read(connections.list_of, BOB, 1) == few[1:]
