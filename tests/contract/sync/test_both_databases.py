@@ -9,7 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from chamberlain.config.cluster import Cluster
+from chamberlain.store import sync as rows
 from chamberlain.sync import interest, log, wait
+from chamberlain.sync.assemble import timeline
 from tests.support.server import Client, Server, test_config
 from tests.support.sync_model import Follower, follow
 
@@ -125,6 +127,9 @@ async def test_a_random_story_with_little_memory(
     monkeypatch.setattr(log, "RECEIPTS_KEPT", 1)
     monkeypatch.setattr(interest, "NOTES_KEPT", 2)
     monkeypatch.setattr(wait, "USERS_KEPT", 1)
+    monkeypatch.setattr(rows, "FEW_CHANGES", 0)
+    monkeypatch.setattr(rows, "PAIRS", 0)
+    monkeypatch.setattr(timeline, "PAGE", 2)
     await play(servers, 50)
 
 
