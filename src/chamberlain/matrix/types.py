@@ -1,4 +1,4 @@
-"""Small types that the whole program shares."""
+"""Small types that the whole program shares, and the reader of what may be of any type."""
 
 from collections.abc import Mapping
 from typing import Any, NewType, TypeAlias, TypeVar
@@ -19,3 +19,9 @@ Millis = NewType("Millis", int)
 
 EventNid = NewType("EventNid", int)
 """The small number by which the database knows an event."""
+
+
+def text_of(content: JsonObject, key: str) -> str | None:
+    """The value under a key where it is a string."""
+    value = content.get(key)
+    return value if isinstance(value, str) else None

@@ -13,11 +13,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from chamberlain.matrix.event_types import HISTORY_VISIBILITY, MEMBER
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import UserID
 
-HISTORY_VISIBILITY: Final = "m.room.history_visibility"
-MEMBER: Final = "m.room.member"
 JOINED_NOW: Final = inf
 
 

@@ -1,7 +1,8 @@
 """Who may look into a room's history at all, and how far (client-server API, Room History Visibility)."""
 
 from chamberlain.matrix.errors import Forbidden
-from chamberlain.matrix.visibility import HISTORY_VISIBILITY, HistoryVisibility, parse_history_visibility
+from chamberlain.matrix.event_types import HISTORY_VISIBILITY
+from chamberlain.matrix.visibility import HistoryVisibility, parse_history_visibility
 from chamberlain.rooms.joined import membership_in
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.store import memberships

@@ -7,11 +7,11 @@ import msgspec
 
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import BadJson, Forbidden, InvalidParam, MatrixError
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Draft
 from chamberlain.matrix.ids import RoomID, parse_room_alias, parse_user_id
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import RoomVersion, get_room_version
-from chamberlain.rooms.pipeline.consequences import MEMBER
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import Profiles
 from chamberlain.runtime.clock import Clock

@@ -7,11 +7,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from chamberlain.matrix.errors import Forbidden, InvalidParam, NotFound
+from chamberlain.matrix.event_types import CANONICAL_ALIAS
 from chamberlain.matrix.ids import RoomID, parse_room_id
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.joined import must_be_joined
-from chamberlain.rooms.messages import CANONICAL_ALIAS
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.power import may_set

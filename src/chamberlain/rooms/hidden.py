@@ -1,6 +1,7 @@
 """Passing over stretches of a room's history that a user may not see, without reading them."""
 
-from chamberlain.matrix.visibility import MEMBER, can_see
+from chamberlain.matrix.event_types import MEMBER
+from chamberlain.matrix.visibility import can_see
 from chamberlain.rooms.visible import VISIBILITY_KEY, point_at
 from chamberlain.store.events import StoredEvent
 from chamberlain.store.history import Place, place_after, place_before

@@ -7,8 +7,8 @@ import msgspec
 import orjson
 
 from chamberlain.matrix.errors import InvalidParam, NotFound
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.filters import RoomEventFilter
-from chamberlain.matrix.visibility import MEMBER
 from chamberlain.rooms.access import reach_of
 from chamberlain.rooms.bundles import seen_as_json
 from chamberlain.rooms.pipeline.head import Heads

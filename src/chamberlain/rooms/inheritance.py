@@ -14,8 +14,7 @@ from chamberlain.matrix.push_rules import (
     put_rule,
     set_enabled,
 )
-from chamberlain.matrix.types import JsonObject
-from chamberlain.rooms.pipeline.consequences import text_of
+from chamberlain.matrix.types import JsonObject, text_of
 from chamberlain.rooms.pipeline.head import CREATE, Heads
 from chamberlain.store import account_data
 from chamberlain.store.account_data import PUSH_RULES

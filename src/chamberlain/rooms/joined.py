@@ -1,7 +1,8 @@
 """The check that many calls begin with: is the requester in the room?"""
 
 from chamberlain.matrix.errors import NotJoined
-from chamberlain.rooms.pipeline.consequences import MEMBER, text_of
+from chamberlain.matrix.event_types import MEMBER
+from chamberlain.matrix.types import text_of
 from chamberlain.rooms.pipeline.head import Head, Heads
 
 

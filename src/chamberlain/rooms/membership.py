@@ -6,18 +6,17 @@ from typing import Any
 from chamberlain.matrix.auth_rules import power_levels_of
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
+from chamberlain.matrix.event_types import JOIN_RULES, MEMBER
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import EventID, RoomID
-from chamberlain.matrix.types import JsonObject
+from chamberlain.matrix.types import JsonObject, text_of
 from chamberlain.rooms.inheritance import Inheritance
-from chamberlain.rooms.pipeline.consequences import MEMBER, text_of
 from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import LeaveGuard, Profiles
 from chamberlain.store import memberships
 from chamberlain.store.database import Database
 
-JOIN_RULES = "m.room.join_rules"
 GUEST_ACCESS = "m.room.guest_access"
 AUTHORIZER = "join_authorised_via_users_server"
 _OURS = ("membership", "third_party_invite", AUTHORIZER)

@@ -4,6 +4,7 @@ from typing import Final
 
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import BadJson, Forbidden, MatrixError, NotFound
+from chamberlain.matrix.event_types import CANONICAL_ALIAS, REDACTION
 from chamberlain.matrix.ids import EventID
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.aliases import Aliases
@@ -14,7 +15,6 @@ from chamberlain.store.database import Database
 
 ANNOTATION: Final = "m.annotation"
 THREAD: Final = "m.thread"
-CANONICAL_ALIAS: Final = "m.room.canonical_alias"
 
 
 class Messages:
@@ -43,7 +43,7 @@ class Messages:
             MatrixError: DUPLICATE_ANNOTATION for a second reaction with the same key; UNKNOWN (400) for a thread
                 that begins at an event which itself relates to another; TOO_LARGE.
         """
-        if kind == "m.room.redaction":
+        if kind == REDACTION:
             target = content.get("redacts")
             if not isinstance(target, str):
                 raise BadJson("A redaction names the event that it redacts")
@@ -103,7 +103,7 @@ class Messages:
             if found.sender != sender:
                 raise MatrixError(ErrCode.USER_SUSPENDED, "This account is suspended")
         content: JsonObject = {} if reason is None else {"reason": reason}
-        return await self._submit.send(sender, room_id, "m.room.redaction", content, redacts=target, txn=txn)
+        return await self._submit.send(sender, room_id, REDACTION, content, redacts=target, txn=txn)
 
     async def _check_relation(
         self, sender: str, room_id: str, kind: str, content: JsonObject, txn: Txn | None

@@ -6,12 +6,13 @@ from typing import Final
 import orjson
 
 from chamberlain.matrix.auth_rules import PowerLevels, power_levels_of
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import UserID, find_server_of
 from chamberlain.matrix.push_rules import RoomContext, Ruleset, Shared, evaluate, evaluate_defaults
-from chamberlain.matrix.types import StateKey
+from chamberlain.matrix.types import StateKey, text_of
 from chamberlain.rooms.pipeline.chain import Chain
-from chamberlain.rooms.pipeline.consequences import Notified, text_of
+from chamberlain.rooms.pipeline.consequences import Notified
 from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
 from chamberlain.rooms.ports import Rulesets
 from chamberlain.runtime.cache import Cache
@@ -24,7 +25,6 @@ _HIGHLIGHT: Final = orjson.dumps(
     ["notify", {"set_tweak": "sound", "value": "default"}, {"set_tweak": "highlight"}]
 )
 _INVITED: Final = orjson.dumps(["notify", {"set_tweak": "sound", "value": "default"}])
-_SILENT_TYPES: Final = frozenset({"m.reaction", "m.room.redaction"})
 _JOINED: Final = ("join",)
 _NOBODY: Final = Notified()
 
@@ -77,7 +77,7 @@ class Notifications:
         return power_levels_of(state)
 
     def _seen_by(self, chain: Chain, room: RoomContext, user_id: str) -> RoomContext:
-        member = chain.state(("m.room.member", user_id))
+        member = chain.state((MEMBER, user_id))
         name = text_of(member.event.content, "displayname") if member is not None else None
         return RoomContext(room.member_count, room.sender_power, room.notification_levels, name)
 
@@ -91,7 +91,7 @@ class Notifications:
         ]
         if not named:
             return []
-        keys = [("m.room.member", user_id) for user_id in named]
+        keys = [(MEMBER, user_id) for user_id in named]
         await self._heads.load(chain.head, keys)
         found = []
         for user_id, key in zip(named, keys, strict=True):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from chamberlain.matrix.errors import MatrixError
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.membership import AUTHORIZER, membership_of
-from chamberlain.rooms.pipeline.consequences import MEMBER
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import StateMoved, Submit
 from chamberlain.rooms.ports import Profiles

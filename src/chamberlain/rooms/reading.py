@@ -6,8 +6,9 @@ from typing import Final
 import msgspec
 
 from chamberlain.matrix.errors import Forbidden, InvalidParam, NotFound
+from chamberlain.matrix.event_types import HISTORY_VISIBILITY, REDACTION
 from chamberlain.matrix.types import JsonObject
-from chamberlain.matrix.visibility import HISTORY_VISIBILITY, HistoryVisibility, parse_history_visibility
+from chamberlain.matrix.visibility import HistoryVisibility, parse_history_visibility
 from chamberlain.rooms.joined import membership_in, must_be_joined
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.stream_tokens import parse_position
@@ -45,7 +46,7 @@ class Reading:
         for change in changes:
             # A redaction changes what stands at a point; what another worker sent may be one.
             if change.kind == kinds.EVENT and (
-                change.payload is None or change.payload.event.type == "m.room.redaction"
+                change.payload is None or change.payload.event.type == REDACTION
             ):
                 self._answers.pop(("state", change.entity))
                 self._answers.pop(("members", change.entity))

@@ -10,8 +10,8 @@ import msgspec
 import orjson
 
 from chamberlain.matrix.errors import Forbidden, InvalidParam
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.filters import RoomEventFilter
-from chamberlain.matrix.visibility import MEMBER
 from chamberlain.rooms.bundles import seen_as_json
 from chamberlain.rooms.history import token_at
 from chamberlain.rooms.reading import Reading

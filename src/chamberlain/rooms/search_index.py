@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+from chamberlain.matrix.event_types import REDACTION
+from chamberlain.matrix.types import text_of
 from chamberlain.rooms.words import words_of
 from chamberlain.runtime.clock import Clock, Timer
 from chamberlain.runtime.tasks import Tasks
 from chamberlain.store import kinds, search
 from chamberlain.store.database import Database
 from chamberlain.store.events import StoredEvent
-from chamberlain.store.search import REDACTION
 from chamberlain.store.tx import Change
 
 BATCH: Final = 50
@@ -100,5 +101,4 @@ def _plain_topic(content: dict[str, Any]) -> str:
 def _target(event: StoredEvent) -> str | None:
     if event.type != REDACTION:
         return None
-    target = event.content.get("redacts")
-    return target if isinstance(target, str) else None
+    return text_of(event.content, "redacts")

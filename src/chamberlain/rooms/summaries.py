@@ -3,10 +3,10 @@
 import msgspec
 
 from chamberlain.matrix.errors import NotFound
+from chamberlain.matrix.event_types import JOIN_RULES
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import get_room_version
 from chamberlain.rooms.aliases import Aliases
-from chamberlain.rooms.membership import JOIN_RULES
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.store import memberships, spaces
 from chamberlain.store.database import Database

@@ -8,14 +8,13 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from chamberlain.matrix.errors import Forbidden
+from chamberlain.matrix.event_types import CANONICAL_ALIAS, MEMBER
 from chamberlain.matrix.events import Draft, Event
 from chamberlain.matrix.ids import RoomID, parse_user_id
-from chamberlain.matrix.types import JsonObject
+from chamberlain.matrix.types import JsonObject, text_of
 from chamberlain.matrix.versions import RoomVersion, get_room_version
 from chamberlain.rooms.inheritance import Inheritance
 from chamberlain.rooms.joined import must_be_joined
-from chamberlain.rooms.messages import CANONICAL_ALIAS
-from chamberlain.rooms.pipeline.consequences import MEMBER, text_of
 from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Head, Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.power import may_set

@@ -6,14 +6,13 @@ from typing import Final
 import msgspec
 import orjson
 
+from chamberlain.matrix.event_types import HISTORY_VISIBILITY, MEMBER
 from chamberlain.matrix.ids import UserID
 from chamberlain.matrix.redaction import redact_content
 from chamberlain.matrix.types import StateKey
 from chamberlain.matrix.versions import get_room_version
 from chamberlain.matrix.visibility import (
-    HISTORY_VISIBILITY,
     JOINED_NOW,
-    MEMBER,
     Point,
     Sight,
     Viewer,

@@ -5,13 +5,13 @@ from typing import Any, Final, LiteralString
 
 import msgspec
 
+from chamberlain.matrix.event_types import REDACTION
 from chamberlain.matrix.filters import RoomEventFilter
 from chamberlain.store import cursors
 from chamberlain.store.events import STORED_COLUMNS, StoredEvent, stored
 from chamberlain.store.tx import Read, Write
 
 FOLLOWER: Final = "search"
-REDACTION: Final = "m.room.redaction"
 
 
 class Arrivals(msgspec.Struct, frozen=True):

@@ -8,8 +8,8 @@ import orjson
 
 from chamberlain.accounts.requester import Requester
 from chamberlain.devices.key_counts import KeyCounter
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.filters import Filter
-from chamberlain.rooms.pipeline.consequences import MEMBER
 from chamberlain.rooms.serialize import Viewer
 from chamberlain.rooms.stream_tokens import StreamToken
 from chamberlain.rooms.typing import Typing

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from chamberlain.rooms.pipeline.consequences import MEMBER, Arrived, text_of
+from chamberlain.matrix.event_types import MEMBER
+from chamberlain.matrix.types import text_of
+from chamberlain.rooms.pipeline.consequences import Arrived
 from chamberlain.rooms.typing import Typing
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.tasks import Tasks

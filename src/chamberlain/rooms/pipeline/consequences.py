@@ -4,14 +4,14 @@ from typing import Any, Final
 
 import msgspec
 
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, client_skeleton
 from chamberlain.matrix.ids import find_server_of
-from chamberlain.matrix.types import JsonObject
+from chamberlain.matrix.types import text_of
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.head import Stored
 from chamberlain.store.commit import EventWrite
 
-MEMBER: Final = "m.room.member"
 MAIN: Final = "main"
 _SUMMARY: Final = {
     "m.room.name": ("name", "name"),
@@ -53,12 +53,6 @@ class Notified(msgspec.Struct, frozen=True):
     highlight_all: bool = False
     users: tuple[tuple[str, bool, bool, bytes], ...] = ()
     """(user id, notify, highlight, actions as JSON)."""
-
-
-def text_of(content: JsonObject, key: str) -> str | None:
-    """The value under a key where it is a string."""
-    value = content.get(key)
-    return value if isinstance(value, str) else None
 
 
 def relation_of(event: Event) -> tuple[str, str, str | None] | None:

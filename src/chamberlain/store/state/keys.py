@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Iterable
 
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.types import StateKey
 from chamberlain.store.sequences import advance
 from chamberlain.store.tx import Read, Write
-
-MEMBER = "m.room.member"
 
 
 async def find_keys(tx: Read, names: Collection[StateKey]) -> dict[StateKey, int]:

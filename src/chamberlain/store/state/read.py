@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable
 from typing import Final, LiteralString
 
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.types import StateKey
-from chamberlain.store.state.keys import MEMBER
 from chamberlain.store.state.lines import Point, Step, to_root, way
 from chamberlain.store.tx import Read, Row
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from chamberlain.rooms.pipeline.consequences import text_of
+from chamberlain.matrix.types import text_of
 from chamberlain.store.device_lists import changed_for, sharing_a_room
 from chamberlain.store.events import StoredEvent, list_stored
 from chamberlain.store.memberships import rooms_of

@@ -6,8 +6,9 @@ One event costs each of those who get it a few dictionary look-ups; what has to 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.types import StateKey
-from chamberlain.rooms.pipeline.consequences import MEMBER, Arrived
+from chamberlain.rooms.pipeline.consequences import Arrived
 from chamberlain.rooms.serialize import client_event, load_extras
 from chamberlain.rooms.stream_tokens import HistoryToken
 from chamberlain.runtime.cache import Cache

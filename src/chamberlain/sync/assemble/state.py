@@ -6,8 +6,8 @@ to what its oldest event for that piece of state replaced.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.types import StateKey
-from chamberlain.rooms.pipeline.consequences import MEMBER
 from chamberlain.store.events import StoredEvent, list_by_nid, list_stored
 from chamberlain.store.state.difference import difference
 from chamberlain.store.state.keys import find_keys

@@ -5,8 +5,8 @@ All of it is one read of one state of the database.
 
 from collections.abc import Iterable, Sequence
 
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.rooms.bundles import bundled
-from chamberlain.rooms.pipeline.consequences import MEMBER
 from chamberlain.rooms.serialize import client_event, load_extras
 from chamberlain.store import account_data, memberships, receipts, unread
 from chamberlain.store.database import position_of

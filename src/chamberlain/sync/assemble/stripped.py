@@ -5,8 +5,8 @@ from typing import Final
 
 import orjson
 
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.types import StateKey
-from chamberlain.rooms.pipeline.consequences import MEMBER
 from chamberlain.store.events import StoredEvent, list_stored
 from chamberlain.store.points import along
 from chamberlain.store.sync import OwnMembership
