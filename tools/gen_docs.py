@@ -7,9 +7,13 @@ python tools/gen_docs.py --check    write nothing; exit status 1 and the names o
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
+from chamberlain.admin import operations
+from chamberlain.admin.operation import Operation, Scope
 from chamberlain.cli.main import main as cli
 from chamberlain.config.documented import Table, tables
 from chamberlain.config.example import describe_default, render_example
@@ -47,6 +51,7 @@ def render() -> dict[Path, str]:
     return {
         reference / "configuration.md": NOTE + _configuration(),
         reference / "endpoints.md": NOTE + _endpoints(registry.load()),
+        reference / "operations.md": NOTE + _operations(),
         reference / "cli.md": NOTE + _commands(),
         ROOT / "chamberlain.example.toml": render_example(),
     }
@@ -107,6 +112,34 @@ def _row(endpoint: Endpoint) -> str:
     paths = "<br>".join(f"`{path}`" for path in (endpoint.path, *endpoint.aliases))
     summary = endpoint.summary.replace("|", "\\|")
     return f"| `{endpoint.method}` {paths} | {summary} | {WHO[endpoint.auth]} | {endpoint.limit.value} |"
+
+
+def _operations() -> str:
+    lines = [
+        "# Operations\n",
+        "Everything that an administrator can do. *Changes* means that the audit log has the call before it runs, and"
+        " that path and command take `dry_run` and `reason`. *Job* means that it goes on in the background, after a"
+        " crash too, and takes `wait`. *Noted* means that the audit log has each administrator who read it. An"
+        " administrator has every scope.\n",
+        "| operation | does | command | path below `/_chamberlain/admin/v1` | scope | |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, operation in sorted(operations.load().items()):
+        command = path = "other paths alone"
+        if operation.route is not None:
+            command = f"`chamberlain admin {name.replace('.', ' ').replace('_', '-')}`"
+            path = f"`{operation.route.method}` `{operation.route.path}`"
+        scope = "" if operation.scope is Scope.NONE else f"`{operation.scope}`"
+        lines.append(
+            f"| `{name}` | {operation.summary} | {command} | {path} | {scope} | {_marks(operation)} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _marks(operation: Operation[Any, Any]) -> str:
+    starts_job = any(field.name == "job_id" for field in msgspec.structs.fields(operation.result))
+    marks = [(operation.mutates, "changes"), (starts_job, "job"), (operation.private, "noted")]
+    return ", ".join(word for holds, word in marks if holds)
 
 
 def walk_commands(

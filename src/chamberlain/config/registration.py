@@ -24,7 +24,7 @@ class Registration(Section, frozen=True, kw_only=True):
     guests: bool = False
     """Whether guest accounts are given out."""
     require_token: bool = False
-    """Whether registering asks for a registration token (`chamberlain admin` makes these)."""
+    """Whether registering asks for a registration token."""
     shared_secret: str = ""
     """The secret of `/_synapse/admin/v1/register`, with which scripts make accounts. When empty, that path
     refuses."""

@@ -7,6 +7,7 @@ from types import ModuleType
 import click
 import pytest
 
+from chamberlain.admin import operations
 from chamberlain.config.documented import list_settings
 from chamberlain.http import registry
 
@@ -41,6 +42,15 @@ def test_every_endpoint_is_in_the_reference() -> None:
     paths = [path for endpoint in registry.load() for path in (endpoint.path, *endpoint.aliases)]
 
     assert [path for path in paths if f"`{path}`" not in text] == []
+
+
+def test_every_operation_is_in_the_reference() -> None:
+    """Operations are found by their name and by their path."""
+    text = (ROOT / "docs/reference/operations.md").read_text()
+    found = operations.load().values()
+    paths = [operation.route.path for operation in found if operation.route is not None]
+
+    assert [name for name in (*operations.load(), *paths) if f"`{name}`" not in text] == []
 
 
 def test_every_command_and_option_explains_itself(generator: ModuleType) -> None:
