@@ -90,5 +90,6 @@ class Syncing:
                 await waiting.wait(interest, deadline - self._clock.monotonic())
             interest = await waiting.listen(requester.user_id)
             if interest.access != access:
-                await self._tokens.recheck(requester)
                 access = interest.access
+                if requester.appservice_id is None:
+                    await self._tokens.recheck(requester)
