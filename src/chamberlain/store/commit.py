@@ -222,6 +222,13 @@ async def _write_rest(tx: Write, units: Sequence[Unit]) -> None:
             " rel_type = NULL, rel_key = NULL, contains_url = FALSE WHERE event_id = :event_id",
             redactions,
         )
+    members = [redaction for redaction in redactions if redaction["member"] is not None]
+    if members:
+        await tx.many(
+            "UPDATE memberships SET display_name = NULL, avatar_url = NULL"
+            " WHERE room_id = :room_id AND user_id = :member AND event_id = :event_id",
+            members,
+        )
     summaries = [unit.summary for unit in units if unit.summary is not None]
     if summaries:
         await _write_summaries(tx, summaries)

@@ -194,6 +194,14 @@ def _summarize(chain: Chain, event: Event, *, is_new: bool) -> None:
         chain.summary["federatable"] = event.content.get("m.federate") is not False
 
 
+def take_back(chain: Chain, redacted: Event) -> None:
+    """Have the room's summary say no more than what is left of a piece of current state that was redacted."""
+    column = _SUMMARY.get(redacted.type)
+    if column is not None and redacted.state_key == "":
+        chain.summary[column[0]] = text_of(redacted.content, column[1])
+        chain.summary_changed = True
+
+
 def _member(chain: Chain, write: EventWrite, event: Event, previous: Stored | None, server_name: str) -> None:
     user_id = event.state_key or ""
     membership = text_of(event.content, "membership") or "leave"

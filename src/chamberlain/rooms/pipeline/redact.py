@@ -4,13 +4,14 @@ from chamberlain.matrix.auth_rules import power_levels_of
 from chamberlain.matrix.errors import Forbidden, NotFound
 from chamberlain.matrix.events import Event, client_skeleton, redact
 from chamberlain.rooms.pipeline.chain import Chain
-from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Stored
+from chamberlain.rooms.pipeline.consequences import take_back
+from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads, Stored
 from chamberlain.store import events
 from chamberlain.store.database import Database
 
 
-async def redact_target(db: Database, chain: Chain, redaction: Event) -> None:
-    """Have the target rewritten in the unit of its redaction.
+async def redact_target(db: Database, heads: Heads, chain: Chain, redaction: Event) -> None:
+    """Have the target rewritten in the unit of its redaction, and what was derived from it with it.
 
     Raises:
         NotFound: the room has no such event.
@@ -34,13 +35,17 @@ async def redact_target(db: Database, chain: Chain, redaction: Event) -> None:
             "pdu": redacted.pdu,
             "client": client_skeleton(redacted),
             "redacted_by": redaction.event_id,
+            "room_id": target.room_id,
+            "member": target.state_key if target.type == "m.room.member" else None,
         }
     )
     key = target.key
     if key is not None:
+        await heads.load(chain.head, (key,))
         stored = chain.state(key)
         if stored is not None and stored.event.event_id == target_id:
             chain.overlay[key] = Stored(redacted, stored.nid, stored.height)
+            take_back(chain, redacted)
 
 
 def _has_power(chain: Chain, user_id: str) -> bool:

@@ -329,7 +329,7 @@ class Submit:
     ) -> Event:
         event, auth = await self._drafting.make(chain, draft)
         if draft.redacts is not None:
-            await redact_target(self._db, chain, event)
+            await redact_target(self._db, self._heads, chain, event)
         stored = Stored(event, nid, 1 + max((entry.height for entry in auth), default=0))
         previous = chain.state((draft.type, draft.state_key)) if draft.state_key is not None else None
         if instead_of is not None and (previous is None or previous.event.event_id != instead_of):

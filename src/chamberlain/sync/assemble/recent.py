@@ -163,6 +163,11 @@ class Recent:
                 self._drops += 1
                 self._facts.pop(change.entity)
                 self._members.pop(change.entity)
+            elif arrived.event.type == "m.room.redaction":
+                # What it took away may be a name, or that of a member.
+                self._drops += 1
+                self._facts.pop(change.entity)
+                self._members.pop(change.entity)
             elif arrived.event.state_key is not None and arrived.event.type in _NAMING:
                 self._drops += 1
                 self._facts.pop(change.entity)

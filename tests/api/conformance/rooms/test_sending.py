@@ -1,6 +1,7 @@
 """Sending, repeating and redacting, as other clients see it (client-server API, Sending events, Redactions)."""
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,6 @@ async def test_many_at_once(alice: Client, bob: Client) -> None:
     assert orders[0] == orders[1] and set(sent) <= set(orders[0]) and len(orders[0]) == len(set(orders[0]))
     states = [event for event in events if event["type"] == "org.example"]
     assert (await alice.state(room, "org.example")).ok() == states[-1]["content"]
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         assert after["unsigned"]["replaces_state"] == before["event_id"]
         assert after["unsigned"]["prev_content"] == before["content"]

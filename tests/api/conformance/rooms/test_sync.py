@@ -345,7 +345,7 @@ async def test_summaries(server: Server, alice: Client, bob: Client) -> None:
 
 
 async def test_incremental_syncs_bring_each_thing_once(alice: Client, bob: Client) -> None:
-    """Tags, account data, typing, receipts and read markers come with the next sync, are in a first one, and no more."""
+    """Tags, account data, typing and read markers come with the next sync, are in a first one, and no more."""
     room = await alice.create_room(preset="public_chat")
     await bob.join(room)
     event = await bob.say(room, "hello")
