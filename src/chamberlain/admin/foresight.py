@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from chamberlain.admin.leaving import IN_ROOM
 from chamberlain.admin.parts import Parts
-from chamberlain.matrix.auth_rules import power_levels_of
-from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS
+from chamberlain.rooms.power import levels_in
 from chamberlain.store import memberships
 
 MOST_LOOKED_AT = 1000
@@ -25,12 +24,9 @@ async def without_admin(parts: Parts, room_ids: Iterable[str], leaving: set[str]
 
 
 async def _loses_admin(parts: Parts, room_id: str, leaving: set[str]) -> bool:
-    head = await parts.rooms.heads.find(room_id)
-    if head is None:
+    if await parts.rooms.heads.find(room_id) is None:
         return False
-    await parts.rooms.heads.load(head, (CREATE, POWER_LEVELS))
-    state = {key: s.event for key in (CREATE, POWER_LEVELS) if (s := head.state.get(key)) is not None}
-    levels = power_levels_of(state)
+    levels = await levels_in(parts.rooms.heads, room_id)
     needed = levels.event_level("m.room.power_levels", True)
     able = {*levels.creators, *(user for user, level in levels.users.items() if level >= needed)}
     joined = set()

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from chamberlain.matrix.auth_rules import power_levels_of
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, InvalidParam, MatrixError, NotFound
+from chamberlain.matrix.event_types import CANONICAL_ALIAS
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import RoomID, find_server_of, parse_room_alias, parse_room_id
 from chamberlain.matrix.types import JsonObject
-from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
+from chamberlain.rooms.joined import membership_in
+from chamberlain.rooms.pipeline.head import Heads
+from chamberlain.rooms.power import may_set
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import aliases
 from chamberlain.store.database import Database
@@ -62,8 +64,7 @@ class Aliases:
         if find_server_of(parse_room_alias(alias)) != self._server_name:
             raise InvalidParam("The alias is of another server")
         await self._heads.get(parse_room_id(room_id))
-        member = await self._heads.current(room_id, "m.room.member", user_id)
-        if member is None or member.content.get("membership") != "join":
+        if await membership_in(self._heads, room_id, user_id) != "join":
             raise Forbidden("You are not in this room")
         if not await self._db.write(aliases.add, alias, room_id, user_id, self._clock.now()):
             raise MatrixError(ErrCode.UNKNOWN, "There is such an alias already", status=409)
@@ -77,13 +78,9 @@ class Aliases:
         """
         room_id = await self.get(alias)
         if not is_admin and await self._db.read(aliases.find_creator, alias) != user_id:
-            head = await self._heads.find(room_id)
-            if head is None:
+            if await self._heads.find(room_id) is None:
                 raise Forbidden("You did not make this alias")
-            await self._heads.load(head, (CREATE, POWER_LEVELS))
-            state = {key: s.event for key in (CREATE, POWER_LEVELS) if (s := head.state.get(key)) is not None}
-            levels = power_levels_of(state)
-            if levels.user_level(user_id) < levels.event_level("m.room.canonical_alias", True):
+            if not await may_set(self._heads, room_id, user_id, CANONICAL_ALIAS):
                 raise Forbidden("You neither made this alias nor have the power over the room's aliases")
         await self._db.write(aliases.delete, alias)
         return room_id

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import orjson
 
+from chamberlain.matrix.auth_rules.power_levels import CREATE_KEY
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.ids import UserID
 from chamberlain.matrix.push_rules import (
@@ -15,7 +16,7 @@ from chamberlain.matrix.push_rules import (
     set_enabled,
 )
 from chamberlain.matrix.types import JsonObject, text_of
-from chamberlain.rooms.pipeline.head import CREATE, Heads
+from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.store import account_data
 from chamberlain.store.account_data import PUSH_RULES
 from chamberlain.store.database import Database
@@ -37,7 +38,7 @@ class Inheritance:
 
         What the user has set for the new room already stays as it is.
         """
-        create = await self._heads.current(room_id, *CREATE)
+        create = await self._heads.current(room_id, *CREATE_KEY)
         predecessor = None if create is None else create.content.get("predecessor")
         old_room = text_of(predecessor, "room_id") if isinstance(predecessor, dict) else None
         if old_room is not None and old_room != room_id:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chamberlain.matrix.auth_rules import power_levels_of
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
 from chamberlain.matrix.event_types import JOIN_RULES, MEMBER
@@ -11,9 +10,10 @@ from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import EventID, RoomID
 from chamberlain.matrix.types import JsonObject, text_of
 from chamberlain.rooms.inheritance import Inheritance
-from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
+from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import LeaveGuard, Profiles
+from chamberlain.rooms.power import levels_in
 from chamberlain.store import memberships
 from chamberlain.store.database import Database
 
@@ -204,11 +204,8 @@ class Membership:
         rule = rules.content.get("join_rule") if rules is not None else None
         if rule not in ("restricted", "knock_restricted") or membership_of(current) == "invite":
             return None
-        head = await self._heads.get(room_id)
         local = await self._db.read(memberships.local_members, room_id, ("join",))
-        await self._heads.load(head, (CREATE, POWER_LEVELS))
-        state = {key: s.event for key in (CREATE, POWER_LEVELS) if (s := head.state.get(key)) is not None}
-        levels = power_levels_of(state)
+        levels = await levels_in(self._heads, room_id)
         able = [user_id for user_id in local if levels.user_level(user_id) >= levels.invite]
         if not able:
             raise MatrixError(ErrCode.UNABLE_TO_GRANT_JOIN, "Nobody here may let you into this room")

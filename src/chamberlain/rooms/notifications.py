@@ -5,15 +5,15 @@ from typing import Final
 
 import orjson
 
-from chamberlain.matrix.auth_rules import PowerLevels, power_levels_of
+from chamberlain.matrix.auth_rules.power_levels import CREATE_KEY
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import UserID, find_server_of
 from chamberlain.matrix.push_rules import RoomContext, Ruleset, Shared, evaluate, evaluate_defaults
-from chamberlain.matrix.types import StateKey, text_of
+from chamberlain.matrix.types import text_of
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.consequences import Notified
-from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
+from chamberlain.rooms.pipeline.head import Heads, power_levels_in
 from chamberlain.rooms.ports import Rulesets
 from chamberlain.runtime.cache import Cache
 from chamberlain.store import kinds
@@ -42,7 +42,7 @@ class Notifications:
 
     async def of(self, event: Event, chain: Chain) -> Notified:
         """Give what the event means to the room's local members, as the chain before it leaves the room."""
-        if chain.state(CREATE) is None:
+        if chain.state(CREATE_KEY) is None:
             return _NOBODY
         room = self._context(chain, event)
         shared = evaluate_defaults(event, room)
@@ -61,20 +61,12 @@ class Notifications:
         return Notified(shared.notify_all, shared.highlight_all, tuple(users))
 
     def _context(self, chain: Chain, event: Event) -> RoomContext:
-        levels = self._levels(chain)
+        levels = power_levels_in(chain.state)
         return RoomContext(
             member_count=chain.summary.get("joined", 0),
             sender_power=levels.user_level(event.sender),
             notification_levels={"room": levels.notification_level("room")},
         )
-
-    def _levels(self, chain: Chain) -> PowerLevels:
-        state: dict[StateKey, Event] = {}
-        for key in (CREATE, POWER_LEVELS):
-            stored = chain.state(key)
-            if stored is not None:
-                state[key] = stored.event
-        return power_levels_of(state)
 
     def _seen_by(self, chain: Chain, room: RoomContext, user_id: str) -> RoomContext:
         member = chain.state((MEMBER, user_id))

@@ -1,8 +1,7 @@
 """Whether a user has the power for something, before it is tried."""
 
-from chamberlain.matrix.auth_rules import power_levels_of
-from chamberlain.matrix.auth_rules.power_levels import PowerLevels
-from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads
+from chamberlain.matrix.auth_rules import PowerLevels
+from chamberlain.rooms.pipeline.head import LEVEL_KEYS, Heads, power_levels_in
 
 
 async def levels_in(heads: Heads, room_id: str) -> PowerLevels:
@@ -12,8 +11,8 @@ async def levels_in(heads: Heads, room_id: str) -> PowerLevels:
         NotFound: there is no such room.
     """
     head = await heads.get(room_id)
-    await heads.load(head, (CREATE, POWER_LEVELS))
-    return power_levels_of({key: s.event for key in (CREATE, POWER_LEVELS) if (s := head.state.get(key))})
+    await heads.load(head, LEVEL_KEYS)
+    return power_levels_in(head.state.get)
 
 
 async def may_set(heads: Heads, room_id: str, user_id: str, kind: str) -> bool:

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from chamberlain.matrix.auth_rules.power_levels import CREATE_KEY, POWER_LEVELS_KEY
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.event_types import CANONICAL_ALIAS, MEMBER
 from chamberlain.matrix.events import Draft, Event
@@ -15,7 +16,7 @@ from chamberlain.matrix.types import JsonObject, text_of
 from chamberlain.matrix.versions import RoomVersion, get_room_version
 from chamberlain.rooms.inheritance import Inheritance
 from chamberlain.rooms.joined import must_be_joined
-from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Head, Heads
+from chamberlain.rooms.pipeline.head import LEVEL_KEYS, Head, Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.power import may_set
 from chamberlain.rooms.succession import (
@@ -98,8 +99,8 @@ class Upgrade:
         self, user_id: str, room_id: str, version: RoomVersion, additional: Sequence[str]
     ) -> str:
         head = await self._heads.get(room_id)
-        await self._heads.load(head, (CREATE, POWER_LEVELS))
-        create = head.state[CREATE]
+        await self._heads.load(head, LEVEL_KEYS)
+        create = head.state[CREATE_KEY]
         assert create is not None
         content = create_content(create.event, head.extremities[-1].event_id, version, user_id, additional)
         levels = power_levels(create.event, _event(head), version, user_id, additional)
@@ -164,7 +165,7 @@ class Upgrade:
                 await self._try(user_id, new_room, CANONICAL_ALIAS, kept)
             if kept:
                 await self._try(user_id, room_id, CANONICAL_ALIAS, {})
-        levels = await self._heads.current(room_id, *POWER_LEVELS)
+        levels = await self._heads.current(room_id, *POWER_LEVELS_KEY)
         quiet = quieted(levels, (await self._heads.get(room_id)).version)
         if quiet is not None:
             await self._try(user_id, room_id, "m.room.power_levels", quiet)
@@ -178,7 +179,7 @@ class Upgrade:
 
 
 def _event(head: Head) -> Event | None:
-    stored = head.state.get(POWER_LEVELS)
+    stored = head.state.get(POWER_LEVELS_KEY)
     return None if stored is None else stored.event
 
 

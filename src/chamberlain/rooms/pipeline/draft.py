@@ -1,6 +1,7 @@
 """From a draft to a signed event that the room's state allows."""
 
 from chamberlain.matrix.auth_rules import auth_keys, check
+from chamberlain.matrix.auth_rules.power_levels import CREATE_KEY
 from chamberlain.matrix.auth_rules.verdict import Reject
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.events import Draft, Event, build
@@ -8,7 +9,7 @@ from chamberlain.matrix.hashes import decode_for, reference_hash, signed_bytes
 from chamberlain.matrix.signing import SigningKey, encode_base64
 from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.chain import Chain
-from chamberlain.rooms.pipeline.head import CREATE, Extremity, Heads, Stored
+from chamberlain.rooms.pipeline.head import Extremity, Heads, Stored
 from chamberlain.store import events
 from chamberlain.store.database import Database
 
@@ -35,7 +36,7 @@ class Drafting:
         """
         version = chain.head.version
         keys = auth_keys(version, draft.type, draft.sender, draft.state_key, draft.content)
-        wanted = keys | {CREATE}
+        wanted = keys | {CREATE_KEY}
         if draft.state_key is not None:
             wanted.add((draft.type, draft.state_key))
         await self._heads.load(chain.head, wanted)

@@ -1,10 +1,12 @@
 """The head of a room: what the next event is built on, and the part of the state that was asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from chamberlain.matrix.auth_rules import PowerLevels, power_levels_of
+from chamberlain.matrix.auth_rules.power_levels import CREATE_KEY, POWER_LEVELS_KEY
 from chamberlain.matrix.errors import NotFound
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.types import StateKey
@@ -19,8 +21,8 @@ from chamberlain.store.tx import Change, Read
 
 ROOMS_KEPT: Final = 4_000
 STATE_KEPT: Final = 5_000
-CREATE: Final = ("m.room.create", "")
-POWER_LEVELS: Final = ("m.room.power_levels", "")
+LEVEL_KEYS: Final = (CREATE_KEY, POWER_LEVELS_KEY)
+"""The state that decides over power."""
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
@@ -85,6 +87,11 @@ class Head:
         return self.line, self.ver
 
 
+def power_levels_in(state: Callable[[StateKey], Stored | None]) -> PowerLevels:
+    """The power levels that hold where `state` gives what was loaded, the events of `LEVEL_KEYS` among it."""
+    return power_levels_of({key: stored.event for key in LEVEL_KEYS if (stored := state(key)) is not None})
+
+
 async def load_head(tx: Read, room_id: str) -> Head | None:
     """Give a room's head from the database."""
     row = await rooms.find_room(tx, room_id)
@@ -143,7 +150,7 @@ class Heads:
             if head.point != point:
                 continue
             if len(head.state) + len(found) > STATE_KEPT:
-                kept = (CREATE, POWER_LEVELS, *wanted)
+                kept = (*LEVEL_KEYS, *wanted)
                 head.state = {key: head.state[key] for key in kept if key in head.state}
             for key, entry in found.items():
                 head.state[key] = None if entry is None else Stored(*entry)

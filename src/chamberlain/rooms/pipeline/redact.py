@@ -1,11 +1,10 @@
 """What a redaction does to the event that it names (client-server API, Redactions)."""
 
-from chamberlain.matrix.auth_rules import power_levels_of
 from chamberlain.matrix.errors import Forbidden, NotFound
 from chamberlain.matrix.events import Event, client_skeleton, redact
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.consequences import take_back
-from chamberlain.rooms.pipeline.head import CREATE, POWER_LEVELS, Heads, Stored
+from chamberlain.rooms.pipeline.head import Heads, Stored, power_levels_in
 from chamberlain.store import events
 from chamberlain.store.database import Database
 
@@ -49,6 +48,5 @@ async def redact_target(db: Database, heads: Heads, chain: Chain, redaction: Eve
 
 
 def _has_power(chain: Chain, user_id: str) -> bool:
-    state = {key: stored.event for key in (CREATE, POWER_LEVELS) if (stored := chain.state(key)) is not None}
-    levels = power_levels_of(state)
+    levels = power_levels_in(chain.state)
     return levels.user_level(user_id) >= levels.redact
