@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 
 from chamberlain.matrix.errors import Forbidden, InvalidParam, NotFound
-from chamberlain.matrix.event_types import HISTORY_VISIBILITY, REDACTION
+from chamberlain.matrix.event_types import REDACTION
 from chamberlain.matrix.types import JsonObject
-from chamberlain.matrix.visibility import HistoryVisibility, parse_history_visibility
-from chamberlain.rooms.joined import membership_in, must_be_joined
+from chamberlain.rooms.access import find_leave, sees_all
+from chamberlain.rooms.joined import must_be_joined
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.stream_tokens import parse_position
 from chamberlain.runtime.cache import Cache
@@ -70,27 +70,13 @@ class Reading:
 
     async def _sight_of(self, user_id: str, room_id: str) -> tuple[Point, int | None]:
         """The point of `point_for`, and the position of the user's leave where they see nothing after it."""
-        head = await self._heads.find(room_id)
-        if head is None:
+        if await sees_all(self._heads, room_id, user_id):
+            return (await self._heads.get(room_id)).point, None
+        leave = await find_leave(self._db, room_id, user_id)
+        point = None if leave is None else await self._db.read(room_state.point_after, leave.event_id)
+        if leave is None or point is None:
             raise Forbidden("You are not in this room")
-        if await membership_in(self._heads, room_id, user_id) == "join":
-            return head.point, None
-        visibility = await self._heads.current(room_id, HISTORY_VISIBILITY)
-        if (
-            visibility is not None
-            and parse_history_visibility(visibility.content) is HistoryVisibility.WORLD_READABLE
-        ):
-            return head.point, None
-        found = await self._db.read(memberships.find, room_id, user_id)
-        if found is not None and found.membership in ("leave", "ban") and not found.forgotten:
-            point = await self._db.read(room_state.point_after, found.event_id)
-            if point is not None and await self._was_in(found.event_id):
-                return point, found.position
-        raise Forbidden("You are not in this room")
-
-    async def _was_in(self, leave_event_id: str) -> bool:
-        """Whether the membership that this event ended was a join: a kick of an invited user shows nothing."""
-        return await self._db.read(memberships.ended_a_join, leave_event_id)
+        return point, leave.position
 
     async def state(self, user_id: str, room_id: str) -> bytes:
         """Give every state event that the user sees, as a JSON array of client events.
