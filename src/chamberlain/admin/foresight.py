@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from chamberlain.admin.leaving import IN_ROOM
 from chamberlain.admin.parts import Parts
+from chamberlain.rooms.membership import IN_ROOM
 from chamberlain.rooms.power import levels_in
 from chamberlain.store import memberships
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from chamberlain.admin.deactivation import AccountEnd
+from chamberlain.admin.deactivation import KIND, AccountEnd
 from chamberlain.matrix.errors import MatrixError
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Draft
 from chamberlain.matrix.ids import EventID
+from chamberlain.rooms.membership import IN_ROOM
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import memberships
@@ -14,14 +16,10 @@ from chamberlain.store.database import Database
 from chamberlain.store.jobs import CLAIMED, DONE, FAILED, SKIPPED, Item, Job
 from chamberlain.store.tx import Read
 
-IN_ROOM: Final = ("join", "invite", "knock")
-"""What ends with a leave event: a membership, an invitation, a knock."""
-
 TRIES: Final = 5
 
 EVACUATE_ROOM: Final = "evacuate_room"
 EVACUATE_USER: Final = "evacuate_user"
-DEACTIVATE: Final = "deactivate"
 
 PairOf = Callable[[Item], tuple[str, str]]
 """The room and the user that an item stands for."""
@@ -71,7 +69,7 @@ class Leaving:
     def _draft(self, room_id: str, user_id: str) -> Draft:
         return Draft(
             room_id=room_id,
-            type="m.room.member",
+            type=MEMBER,
             sender=user_id,
             content={"membership": "leave"},
             state_key=user_id,
@@ -140,7 +138,7 @@ class EvacuateUser:
 class Deactivate(EvacuateUser):
     """The job that ends an account, which a crash may have left half ended, and has it out of every room."""
 
-    name = DEACTIVATE
+    name = KIND
 
     def __init__(self, db: Database, leaving: Leaving, end: AccountEnd) -> None:
         super().__init__(db, leaving)

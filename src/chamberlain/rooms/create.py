@@ -1,7 +1,7 @@
 """Creating rooms: from the options of a client to the first events (client-server API, Creation)."""
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,12 +12,15 @@ from chamberlain.matrix.events import Draft
 from chamberlain.matrix.ids import RoomID, parse_room_alias, parse_user_id
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import RoomVersion, get_room_version
+from chamberlain.rooms.membership import profile_content
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import Profiles
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 
 Preset = Literal["private_chat", "public_chat", "trusted_private_chat"]
+State = tuple[str, str, JsonObject]
+"""Type, state key and content of a state event that is to be."""
 MAX_INVITES: Final = 200
 MAX_INITIAL_STATE: Final = 200
 _PRESETS: Final[Mapping[Preset, tuple[str, str, str]]] = {
@@ -86,23 +89,11 @@ class CreateRoom:
         invited = list(dict.fromkeys(str(parse_user_id(user_id)) for user_id in options.invite))
         alias = self._alias(options.room_alias_name)
         plan = _Plan(creator, options, version, invited, alias)
-        display_name, avatar_url = await self._profiles.in_rooms(creator)
-        plan.creator_profile = _profile(display_name, avatar_url)
+        plan.creator_profile = profile_content(*await self._profiles.in_rooms(creator))
         for user_id in invited:
-            plan.profiles[user_id] = _profile(*await self._profiles.in_rooms(user_id))
-        room_id = f"!{self._rng.id(18)}:{self._server_name}"
-        now = self._clock.now()
-        drafts = [
-            Draft(
-                room_id=room_id,
-                type=kind,
-                sender=creator,
-                content=content,
-                state_key=state_key,
-                origin_server_ts=now,
-            )
-            for kind, state_key, content in plan.events()
-        ]
+            plan.profiles[user_id] = profile_content(*await self._profiles.in_rooms(user_id))
+        room_id = new_room_id(self._rng, self._server_name)
+        drafts = state_drafts(room_id, creator, self._clock.now(), plan.events())
         try:
             return await self._submit.create(
                 room_id, version, drafts, alias=alias, published=options.visibility == "public"
@@ -118,13 +109,24 @@ class CreateRoom:
         return str(parse_room_alias(f"#{localpart}:{self._server_name}"))
 
 
-def _profile(display_name: str | None, avatar_url: str | None) -> JsonObject:
-    profile: JsonObject = {}
-    if display_name is not None:
-        profile["displayname"] = display_name
-    if avatar_url is not None:
-        profile["avatar_url"] = avatar_url
-    return profile
+def new_room_id(rng: Rng, server_name: str) -> str:
+    """A room id that no room has yet."""
+    return f"!{rng.id(18)}:{server_name}"
+
+
+def state_drafts(room_id: str, sender: str, now: int, state: Iterable[State]) -> list[Draft]:
+    """Drafts of state events of one sender in one room, at `now` (ms)."""
+    return [
+        Draft(
+            room_id=room_id,
+            type=kind,
+            sender=sender,
+            content=content,
+            state_key=state_key,
+            origin_server_ts=now,
+        )
+        for kind, state_key, content in state
+    ]
 
 
 class _Plan:
@@ -149,11 +151,11 @@ class _Plan:
         self.creator_profile: JsonObject = {}
         self.profiles: dict[str, JsonObject] = {}
 
-    def events(self) -> list[tuple[str, str, JsonObject]]:
-        """(type, state_key, content) of each."""
+    def events(self) -> list[State]:
+        """All of them."""
         options = self._options
         given = {(state.type, state.state_key) for state in options.initial_state}
-        events: list[tuple[str, str, JsonObject]] = [
+        events: list[State] = [
             ("m.room.create", "", self._create_content()),
             (MEMBER, self._creator, {"membership": "join"} | self.creator_profile),
         ]
@@ -223,7 +225,7 @@ class _Plan:
         }
         return levels | self._options.power_level_content_override
 
-    def _initial_state(self) -> list[tuple[str, str, Any]]:
+    def _initial_state(self) -> list[State]:
         overridden = set()
         if self._options.name is not None:
             overridden.add("m.room.name")

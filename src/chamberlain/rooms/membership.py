@@ -1,8 +1,9 @@
 """Joining, inviting, leaving, kicking, banning, knocking (client-server API, Room membership)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from chamberlain.matrix.auth_rules.selection import AUTHORIZER
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
 from chamberlain.matrix.event_types import JOIN_RULES, MEMBER
@@ -14,13 +15,20 @@ from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import LeaveGuard, Profiles
 from chamberlain.rooms.power import levels_in
+from chamberlain.rooms.restricted import RESTRICTED, allowed_rooms, is_in_any
 from chamberlain.store import memberships
 from chamberlain.store.database import Database
 
-GUEST_ACCESS = "m.room.guest_access"
-AUTHORIZER = "join_authorised_via_users_server"
-_OURS = ("membership", "third_party_invite", AUTHORIZER)
-_IN_ROOM = ("join", "invite", "knock")
+GUEST_ACCESS: Final = "m.room.guest_access"
+_OURS: Final = ("membership", "third_party_invite", AUTHORIZER)
+IN_ROOM: Final = ("join", "invite", "knock")
+"""What ends with a leave event."""
+
+
+def profile_content(display_name: str | None, avatar_url: str | None) -> JsonObject:
+    """The part of a member event's content that tells the user's profile."""
+    told = {"displayname": display_name, "avatar_url": avatar_url}
+    return {name: text for name, text in told.items() if text is not None}
 
 
 class Membership:
@@ -62,7 +70,8 @@ class Membership:
             extra["third_party_invite"] = {"signed": third_party_signed}
         authorizer = await self._authorizer(room_id, current)
         if authorizer is not None:
-            await self._check_restricted(room_id, user_id)
+            if not await is_in_any(self._db, await allowed_rooms(self._heads, room_id), user_id):
+                raise Forbidden("You are in none of the rooms whose members may join")
             extra[AUTHORIZER] = authorizer
         event_id = await self._change(user_id, room_id, user_id, "join", reason, extra)
         await self._inheritance.after_join(user_id, room_id)
@@ -90,7 +99,7 @@ class Membership:
         """
         current = await self._heads.current(room_id, MEMBER, user_id)
         membership = membership_of(current)
-        if current is None or membership not in _IN_ROOM:
+        if current is None or membership not in IN_ROOM:
             if membership == "leave" and current is not None:
                 return current.event_id
             raise Forbidden("You are not in this room")
@@ -124,7 +133,7 @@ class Membership:
             Forbidden: the target is not in the room, or the sender may not kick them.
         """
         current = await self._heads.current(room_id, MEMBER, target)
-        if membership_of(current) not in _IN_ROOM:
+        if membership_of(current) not in IN_ROOM:
             raise Forbidden("The user is not in this room")
         return await self._change(sender, room_id, target, "leave", reason)
 
@@ -168,7 +177,7 @@ class Membership:
         found = await self._db.read(memberships.find, room_id, user_id)
         if found is None:
             return
-        if found.membership in _IN_ROOM:
+        if found.membership in IN_ROOM:
             raise MatrixError(ErrCode.UNKNOWN, "Leave the room before you forget it", status=400)
         await self._db.write(memberships.forget, room_id, user_id)
 
@@ -189,11 +198,7 @@ class Membership:
         await self._heads.get(room_id)
         content: JsonObject = {"membership": membership}
         if membership in ("join", "knock", "invite") or sender == target:
-            display_name, avatar_url = await self._profiles.in_rooms(target)
-            if display_name is not None:
-                content["displayname"] = display_name
-            if avatar_url is not None:
-                content["avatar_url"] = avatar_url
+            content |= profile_content(*await self._profiles.in_rooms(target))
         if reason is not None:
             content["reason"] = reason
         return await self._submit.send(sender, room_id, MEMBER, content | dict(extra or {}), state_key=target)
@@ -202,7 +207,7 @@ class Membership:
         """The local member who vouches for a restricted join; None where nobody needs to."""
         rules = await self._heads.current(room_id, JOIN_RULES)
         rule = rules.content.get("join_rule") if rules is not None else None
-        if rule not in ("restricted", "knock_restricted") or membership_of(current) == "invite":
+        if rule not in RESTRICTED or membership_of(current) == "invite":
             return None
         local = await self._db.read(memberships.local_members, room_id, ("join",))
         levels = await levels_in(self._heads, room_id)
@@ -210,20 +215,6 @@ class Membership:
         if not able:
             raise MatrixError(ErrCode.UNABLE_TO_GRANT_JOIN, "Nobody here may let you into this room")
         return max(able, key=levels.user_level)
-
-    async def _check_restricted(self, room_id: str, user_id: str) -> None:
-        rules = await self._heads.current(room_id, JOIN_RULES)
-        allow = rules.content.get("allow") if rules is not None else None
-        for condition in allow if isinstance(allow, list) else []:
-            if not isinstance(condition, dict) or condition.get("type") != "m.room_membership":
-                continue
-            allowed_room = condition.get("room_id")
-            if not isinstance(allowed_room, str):
-                continue
-            found = await self._db.read(memberships.find, allowed_room, user_id)
-            if found is not None and found.membership == "join":
-                return
-        raise Forbidden("You are in none of the rooms whose members may join")
 
 
 def membership_of(event: Event | None) -> str | None:

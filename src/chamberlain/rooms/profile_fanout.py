@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from chamberlain.matrix.auth_rules.selection import AUTHORIZER
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.types import JsonObject
-from chamberlain.rooms.membership import AUTHORIZER, membership_of
+from chamberlain.rooms.membership import membership_of, profile_content
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import StateMoved, Submit
 from chamberlain.rooms.ports import Profiles
@@ -87,8 +88,7 @@ class ProfileFanout:
         """The content of the member event that is due; None where the present one tells all."""
         if membership_of(member) != "join":
             return None
-        names = zip(_NAMES, await self._profiles.in_rooms(user_id), strict=True)
-        told = {name: text for name, text in names if text is not None}
+        told = profile_content(*await self._profiles.in_rooms(user_id))
         if told == {name: text for name, text in member.content.items() if name in _NAMES}:
             return None
         return {key: value for key, value in member.content.items() if key not in _OF_THE_JOIN} | told

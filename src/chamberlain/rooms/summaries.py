@@ -3,12 +3,11 @@
 import msgspec
 
 from chamberlain.matrix.errors import NotFound
-from chamberlain.matrix.event_types import JOIN_RULES
-from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import get_room_version
 from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.pipeline.head import Heads
-from chamberlain.store import memberships, spaces
+from chamberlain.rooms.restricted import RESTRICTED, allowed_rooms, is_in_any
+from chamberlain.store import spaces
 from chamberlain.store.database import Database
 from chamberlain.store.spaces import RoomInfo
 
@@ -65,11 +64,7 @@ class Summaries:
             return True
         if info.join_rule != "restricted" or not version.restricted_joins or user_id is None:
             return False
-        for allowed in await self._allowed_rooms(info):
-            found = await self._db.read(memberships.find, allowed, user_id)
-            if found is not None and found.membership == "join":
-                return True
-        return False
+        return await is_in_any(self._db, await allowed_rooms(self._heads, info.room_id), user_id)
 
     async def summarize(self, info: RoomInfo) -> RoomSummary:
         """Give the summary of a room, whoever asks."""
@@ -86,19 +81,7 @@ class Summaries:
             canonical_alias=info.canonical_alias,
             room_type=info.room_type,
             encryption=info.encryption,
-            allowed_room_ids=await self._allowed_rooms(info)
-            if info.join_rule in ("restricted", "knock_restricted")
+            allowed_room_ids=await allowed_rooms(self._heads, info.room_id)
+            if info.join_rule in RESTRICTED
             else None,
         )
-
-    async def _allowed_rooms(self, info: RoomInfo) -> list[str]:
-        """The rooms whose members a restricted room lets in."""
-        rules = await self._heads.current(info.room_id, JOIN_RULES)
-        allow: list[JsonObject] = [] if rules is None else rules.content.get("allow", [])
-        return [
-            condition["room_id"]
-            for condition in (allow if isinstance(allow, list) else [])
-            if isinstance(condition, dict)
-            and condition.get("type") == "m.room_membership"
-            and isinstance(condition.get("room_id"), str)
-        ]

@@ -14,6 +14,7 @@ from chamberlain.matrix.events import Draft, Event
 from chamberlain.matrix.ids import RoomID, parse_user_id
 from chamberlain.matrix.types import JsonObject, text_of
 from chamberlain.matrix.versions import RoomVersion, get_room_version
+from chamberlain.rooms.create import State, new_room_id, state_drafts
 from chamberlain.rooms.inheritance import Inheritance
 from chamberlain.rooms.joined import must_be_joined
 from chamberlain.rooms.pipeline.head import LEVEL_KEYS, Head, Heads
@@ -36,8 +37,6 @@ from chamberlain.store.tx import Read
 
 SPACE_CHILD: Final = "m.space.child"
 BATCH: Final = 100
-State = tuple[str, str, JsonObject]
-"""Type, state key, content."""
 
 
 class Upgrade:
@@ -109,7 +108,7 @@ class Upgrade:
         member = await self._heads.current(room_id, MEMBER, user_id)
         first: list[State] = [("m.room.create", "", content), (MEMBER, user_id, _joining(member))]
         first.append(("m.room.power_levels", "", working))
-        new_id = f"!{self._rng.id(18)}:{user_id.partition(':')[2]}"
+        new_id = new_room_id(self._rng, user_id.partition(":")[2])
         new_room = await self._submit.create(new_id, version, self._drafts(user_id, new_id, first + state))
         await self._add(user_id, new_room, await self._db.snapshot(_bans, room_id))
         if create.event.content.get("type") == "m.space":
@@ -135,18 +134,7 @@ class Upgrade:
         ]
 
     def _drafts(self, user_id: str, room_id: str, state: Sequence[State]) -> list[Draft]:
-        now = self._clock.now()
-        return [
-            Draft(
-                room_id=room_id,
-                type=kind,
-                sender=user_id,
-                content=content,
-                state_key=key,
-                origin_server_ts=now,
-            )
-            for kind, key, content in state
-        ]
+        return state_drafts(room_id, user_id, self._clock.now(), state)
 
     async def _add(self, user_id: str, room_id: str, state: Sequence[State]) -> None:
         """Set more state; what the new room does not allow is left out."""

@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from chamberlain.admin import foresight
-from chamberlain.admin.leaving import EVACUATE_ROOM, IN_ROOM
+from chamberlain.admin.leaving import EVACUATE_ROOM
 from chamberlain.admin.operation import OperationContext, Plan, Route, Scope, operation
 from chamberlain.admin.operations.accounts import Offset, PageSize
 from chamberlain.admin.operations.moderation import JobStarted
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import NotFound
 from chamberlain.matrix.ids import parse_room_id
+from chamberlain.rooms.membership import IN_ROOM
 from chamberlain.store import admin_lists, memberships
 from chamberlain.store import rooms as rooms_store
 from chamberlain.store.admin_lists import RoomFilter, RoomRow
