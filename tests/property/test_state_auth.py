@@ -120,7 +120,7 @@ def test_sqlite_resolves_like_whole_states(seed: int, version: str) -> None:
 async def test_postgres_resolves_like_whole_states(postgres: Postgres) -> None:
     """The same on PostgreSQL, for a few seeds."""
     connection = await asyncpg.connect(postgres.new_database())
-    tx = PostgresTx(connection, {})
+    tx = PostgresTx(connection)
     await migrate(tx, "postgres")
     for seed in range(12):
         await tx.script("BEGIN")

@@ -286,7 +286,7 @@ def test_sqlite_tells_what_full_maps_tell(seed: int) -> None:
 async def test_postgres_tells_what_full_maps_tell(postgres: Postgres) -> None:
     """The same on PostgreSQL, for a few seeds."""
     connection = await asyncpg.connect(postgres.new_database())
-    tx = PostgresTx(connection, {})
+    tx = PostgresTx(connection)
     await migrate(tx, "postgres")
     for seed in range(3):
         await tx.script("BEGIN")

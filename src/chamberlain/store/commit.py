@@ -24,10 +24,12 @@ INSERT_EVENT = (
 )
 UPSERT_MEMBERSHIP = (
     "INSERT INTO memberships (room_id, user_id, membership, local, event_id, sender, display_name, avatar_url,"
-    " position, forgotten)"
+    " position, joined_position, forgotten)"
     " VALUES (:room_id, :user_id, :membership, :local, :event_id, :sender, :display_name, :avatar_url,"
-    " :position, FALSE)"
+    " :position, :position, FALSE)"
     " ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership,"
+    " joined_position = CASE WHEN memberships.membership = 'join' AND excluded.membership = 'join'"
+    " THEN memberships.joined_position ELSE excluded.position END,"
     " event_id = excluded.event_id, sender = excluded.sender, display_name = excluded.display_name,"
     " avatar_url = excluded.avatar_url, position = excluded.position, forgotten = FALSE"
 )
@@ -139,7 +141,7 @@ async def _write_state(tx: Write, units: Sequence[Unit]) -> list[Point]:
 async def _write_rooms(tx: Write, units: Sequence[Unit], points: dict[str, Point]) -> None:
     if not units:
         return
-    await tx.many(
+    await tx.defer(
         "INSERT INTO rooms (room_id, version, creator, created_at, cur_line, cur_ver, head_seq, extremities,"
         " notify_count, highlight_count, thread_notify_count)"
         " VALUES (:room_id, :version, :creator, :created_at, :line, :ver, :head_seq, :extremities,"
@@ -207,10 +209,10 @@ def _place_events(tx: Write, unit: Unit) -> None:
 async def _write_rest(tx: Write, units: Sequence[Unit]) -> None:
     auth = [{"event": event, "auth": auth} for unit in units for event, auth in unit.auth]
     if auth:
-        await tx.many("INSERT INTO event_auth (event, auth) VALUES (:event, :auth)", auth)
+        await tx.defer("INSERT INTO event_auth (event, auth) VALUES (:event, :auth)", auth)
     txns = [txn for unit in units for txn in unit.txns]
     if txns:
-        await tx.many(
+        await tx.defer(
             "INSERT INTO event_txns (user_id, device, path, txn_id, event_id, at)"
             " VALUES (:user_id, :device, :path, :txn_id, :event_id, :at)",
             txns,
@@ -235,7 +237,7 @@ async def _write_rest(tx: Write, units: Sequence[Unit]) -> None:
 
 
 async def _write_summaries(tx: Write, summaries: list[dict[str, Any]]) -> None:
-    await tx.many(
+    await tx.defer(
         "INSERT INTO room_summaries (room_id, name, topic, avatar_url, canonical_alias, join_rule,"
         " history_visibility, guest_access, encryption, room_type, tombstone, federatable, joined, invited,"
         " local_joined, state_events)"

@@ -5,6 +5,7 @@ json_each(:ids))`; PostgreSQL gets `$1`, `$2`. A text is compiled once and kept.
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import orjson
 
 _ANY = re.compile(r"(=|<>)\s*(ANY|ALL)\(:(\w+)\)")
 _NAME = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+_PLACE = re.compile(r"\bp(\d+)\b")
 _VALUES = re.compile(r"\bVALUES\s*\(([^()]*)\)", re.IGNORECASE)
 
 
@@ -56,22 +58,72 @@ def for_postgres(sql: str) -> PostgresSql:
     return PostgresSql(_NAME.sub(number, sql), tuple(names))
 
 
-def set_based(sql: str, names: tuple[str, ...], types: list[str]) -> str | None:
-    """Give the form of `INSERT … VALUES (…)` that writes many rows at once from arrays, if it has one.
+class SetInsert(NamedTuple):
+    """An `INSERT … VALUES` of which PostgreSQL writes any number of rows at once, alone or beside others.
 
-    `types` are PostgreSQL's names of the parameter types, in the order of `names`.
+    `head` and `tail` stand before and after the values, in `row` the parameters are `p1`, `p2` …; `types` are
+    PostgreSQL's names of the parameter types, in the order of `names`.
     """
+
+    head: str
+    row: str
+    tail: str
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+
+    def text(self, *, first: int = 1, single: bool = False, base: str = "") -> str:
+        """The statement whose parameters are `first` and following: arrays, or values for a `single` row.
+
+        `base`: a table whose `base` is added to the position.
+        """
+        row = self.row
+        if base:
+            place = f"p{self.names.index('position') + 1}"
+            row = re.sub(rf"\b{place}\b", f"(base + {place})", row)
+        if single:
+            row = _PLACE.sub(lambda match: self._value(int(match[1]), first), row)
+            source = f" FROM {base}" if base else ""
+        else:
+            columns = ", ".join(f"p{n}" for n in range(1, len(self.names) + 1))
+            arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(self.types, first))
+            source = f" FROM {base + ', ' if base else ''}unnest({arrays}) AS rows({columns})"
+        return f"{self.head}SELECT {row}{source}{self.tail}"
+
+    def _value(self, place: int, first: int) -> str:
+        return f"${first + place - 1}::{self.types[place - 1]}"
+
+
+def set_insert(sql: str, names: tuple[str, ...], types: list[str]) -> SetInsert | None:
+    """Give the form of `INSERT … VALUES (…)` that writes sets, if it has one."""
     compiled = for_postgres(sql).text
     values = _VALUES.search(compiled)
     if values is None or len(_VALUES.findall(compiled)) != 1:
         return None
-    if re.search(r"\$\d", compiled[: values.start()] + compiled[values.end() :]):
+    head, tail = compiled[: values.start()], compiled[values.end() :]
+    if re.search(r"\$\d", head + tail):
         return None
-    columns = ", ".join(f"p{n}" for n in range(1, len(names) + 1))
-    arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(types, 1))
-    row = re.sub(r"\$(\d+)", r"p\1", values[1])
-    rows = f"SELECT {row} FROM unnest({arrays}) AS rows({columns})"
-    return compiled[: values.start()] + rows + compiled[values.end() :]
+    return SetInsert(head, re.sub(r"\$(\d+)", r"p\1", values[1]), tail, names, tuple(types))
+
+
+def write_together(placed: Sequence[SetInsert], others: Sequence[SetInsert], *, single: bool) -> str:
+    """Give one statement that writes all these sets, and takes positions where there are `placed` ones.
+
+    With them, the first parameter is how many positions to take; it gives the position before the first of these.
+    The parameters of `placed` and then of `others` follow.
+    """
+    if not placed and len(others) == 1:
+        return others[0].text(single=single)
+    parts, first = [], 1
+    if placed:
+        parts.append(
+            "taken AS (UPDATE sequences SET value = value + $1 WHERE name = 'position' RETURNING value - $1 AS base)"
+        )
+        first = 2
+    for number, insert in enumerate((*placed, *others)):
+        base = "taken" if number < len(placed) else ""
+        parts.append(f"w{number} AS ({insert.text(first=first, single=single, base=base)})")
+        first += len(insert.names)
+    return f"WITH {', '.join(parts)} SELECT {'base FROM taken' if placed else '0'}"
 
 
 def bind_sqlite(compiled: SqliteSql, params: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,6 @@ async def _open_postgres(url: str, now: Callable[[], int], pool_size: int, *, sh
     from chamberlain.store.postgres import PostgresDatabase, PostgresTx
 
     connection = await asyncpg.connect(url)
-    await migrate(PostgresTx(connection, {}), "postgres")
+    await migrate(PostgresTx(connection), "postgres")
     await connection.close()
     return await PostgresDatabase.open(url, now, pool_size=pool_size, shared=shared)

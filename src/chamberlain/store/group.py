@@ -3,7 +3,7 @@
 Written once for both databases: it is awaited on PostgreSQL and driven inside the writer thread on SQLite.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, LiteralString, Protocol
 
@@ -22,6 +22,15 @@ COMMIT_SECONDS = Distribution(
 )
 
 
+INSERT_CHANGE: LiteralString = (
+    "INSERT INTO changes (position, kind, entity, ref, at) VALUES (:position, :kind, :entity, :ref, :at)"
+)
+TAKE_POSITIONS: LiteralString = (
+    "UPDATE sequences SET value = value + :n WHERE name = 'position' RETURNING value - :n"
+)
+Statements = dict[LiteralString, list[dict[str, Any]]]
+
+
 class GroupTx(Write, Protocol):
     """A driver's transaction, with what only the group writer may touch."""
 
@@ -29,6 +38,13 @@ class GroupTx(Write, Protocol):
 
     async def script(self, sql: LiteralString, /) -> None:
         """Run a statement that gives nothing: BEGIN, SAVEPOINT, COMMIT."""
+        ...
+
+    async def finish(self, count: int, placed: Statements) -> int:
+        """Take `count` positions, write the rows that carry them and what was deferred; give the position before.
+
+        The rows' `position` is their place among the `count`, from 1 on.
+        """
         ...
 
 
@@ -59,19 +75,39 @@ async def run_group(tx: GroupTx, units: Sequence[Unit], now: Callable[[], int]) 
     Units of one batch function run in one call. A unit that failed has `error` set and left nothing behind.
     """
     began = perf_counter()
+    batches: dict[Callable[..., Awaitable[Any]], list[Unit]] = {}
+    singles: list[Unit] = []
+    for unit in units:
+        if unit.batched:
+            batches.setdefault(unit.fn, []).append(unit)
+        else:
+            singles.append(unit)
+    alone = len(singles) + len(batches) == 1
+    try:
+        changes = await _commit(tx, batches, singles, now, alone=alone)
+    except Exception:
+        if not alone or len(units) == 1:
+            raise
+        # It is not known which of them it was: once more, with savepoints.
+        changes = await _commit(tx, batches, singles, now, alone=False)
+    COMMIT_UNITS.observe(len(units))
+    COMMIT_SECONDS.observe(perf_counter() - began)
+    return changes
+
+
+async def _commit(
+    tx: GroupTx,
+    batches: Mapping[Callable[..., Awaitable[Any]], list[Unit]],
+    singles: Sequence[Unit],
+    now: Callable[[], int],
+    *,
+    alone: bool,
+) -> list[Change]:
     tx.placements = []
     await tx.script("BEGIN IMMEDIATE")
     try:
-        batches: dict[Callable[..., Awaitable[Any]], list[Unit]] = {}
-        singles: list[Unit] = []
-        for unit in units:
-            if unit.batched:
-                batches.setdefault(unit.fn, []).append(unit)
-            else:
-                singles.append(unit)
-        alone = len(singles) + len(batches) == 1
         for fn, batch in batches.items():
-            await _run_batch(tx, fn, batch, alone=alone and len(batch) == 1)
+            await _run_batch(tx, fn, batch, alone=alone)
         for unit in singles:
             await _run_single(tx, unit, alone=alone)
         changes = await _take_positions(tx, now())
@@ -79,8 +115,6 @@ async def run_group(tx: GroupTx, units: Sequence[Unit], now: Callable[[], int]) 
     except BaseException:
         await tx.script("ROLLBACK")
         raise
-    COMMIT_UNITS.observe(len(units))
-    COMMIT_SECONDS.observe(perf_counter() - began)
     return changes
 
 
@@ -103,14 +137,12 @@ async def _run_batch(
     tx: GroupTx, fn: Callable[..., Awaitable[Any]], batch: list[Unit], *, alone: bool
 ) -> None:
     if alone:
-        (batch[0].result,) = await fn(tx, [batch[0].args[0]])
+        await _call_batch(tx, fn, batch)
         return
     kept = len(tx.placements)
     await tx.script("SAVEPOINT unit")
     try:
-        results = await fn(tx, [unit.args[0] for unit in batch])
-        for unit, result in zip(batch, results, strict=True):
-            unit.result = result
+        await _call_batch(tx, fn, batch)
     except Exception as error:
         del tx.placements[kept:]
         await tx.script("ROLLBACK TO SAVEPOINT unit")
@@ -124,35 +156,31 @@ async def _run_batch(
     await tx.script("RELEASE SAVEPOINT unit")
 
 
+async def _call_batch(tx: GroupTx, fn: Callable[..., Awaitable[Any]], batch: list[Unit]) -> None:
+    results = await fn(tx, [unit.args[0] for unit in batch])
+    for unit, result in zip(batch, results, strict=True):
+        unit.result = result
+
+
 async def _take_positions(tx: GroupTx, now: int) -> list[Change]:
     placements = tx.placements
-    if not placements:
-        return []
-    last: int = await tx.value(
-        "UPDATE sequences SET value = value + :n WHERE name = 'position' RETURNING value", n=len(placements)
-    )
-    first = last - len(placements) + 1
-    statements: dict[str, list[dict[str, Any]]] = {}
-    changes: list[Change] = []
-    rows: list[dict[str, Any]] = []
-    for position, placement in enumerate(placements, first):
-        for sql, row in placement.rows:
-            row["position"] = position
-            statements.setdefault(sql, []).append(row)
-        changes.append(Change(position, placement.kind, placement.entity, placement.ref, placement.payload))
-        rows.append(
+    changes: list[dict[str, Any]] = []
+    statements: Statements = {INSERT_CHANGE: changes} if placements else {}
+    for place, placement in enumerate(placements, 1):
+        changes.append(
             {
-                "position": position,
+                "position": place,
                 "kind": placement.kind,
                 "entity": placement.entity,
                 "ref": placement.ref,
                 "at": now,
             }
         )
-    for sql, of_it in statements.items():
-        await tx.many(sql, of_it)
-    await tx.many(
-        "INSERT INTO changes (position, kind, entity, ref, at) VALUES (:position, :kind, :entity, :ref, :at)",
-        rows,
-    )
-    return changes
+        for sql, row in placement.rows:
+            row["position"] = place
+            statements.setdefault(sql, []).append(row)
+    base = await tx.finish(len(placements), statements)
+    return [
+        Change(base + place, placement.kind, placement.entity, placement.ref, placement.payload)
+        for place, placement in enumerate(placements, 1)
+    ]

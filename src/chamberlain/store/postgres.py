@@ -2,22 +2,26 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Concatenate, Literal, LiteralString, ParamSpec, TypeVar
 
 import asyncpg
 
 from chamberlain.runtime.log import get_logger
-from chamberlain.store.compile import for_postgres, set_based
+from chamberlain.store.compile import SetInsert, for_postgres, set_insert, write_together
 from chamberlain.store.database import Database, position_of
-from chamberlain.store.group import GROUP_SIZE, Unit, run_group
+from chamberlain.store.group import GROUP_SIZE, Statements, Unit, run_group
+from chamberlain.store.pool import Pool
 from chamberlain.store.tx import Change, Placement, Read, Row
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Rows = Sequence[Mapping[str, Any]]
 
 RETRIES = 5
 CHANNEL = "chamberlain"
 GAP_PAGE = 10_000
+STATEMENTS = 1_000
 # Queries go along indexes, in their order. Without these the planner reads whole rooms through a bitmap, or whole
 # tables, as long as a young database has no statistics (measured: 4 ms for the last ten events, against 0.05).
 _PLANNING = {"enable_bitmapscan": "off", "enable_seqscan": "off", "jit": "off"}
@@ -44,16 +48,20 @@ def unescape(value: str) -> str:
 
 
 class PostgresTx:
-    """Statements on one connection."""
+    """Statements on one connection. What is deferred goes before the next of them."""
 
-    __slots__ = ("_connection", "_sets", "placements")
+    __slots__ = ("_connection", "_deferred", "_inserts", "placements")
 
-    def __init__(self, connection: Any, sets: dict[str, str | None]) -> None:
+    def __init__(self, connection: Any, inserts: "Inserts | None" = None) -> None:
+        """`inserts`: what has been found out on other connections already."""
         self._connection = connection
-        self._sets = sets
+        self._inserts = inserts or Inserts()
+        self._deferred: dict[LiteralString, list[Mapping[str, Any]]] = {}
         self.placements: list[Placement] = []
 
     async def _fetch(self, sql: str, params: dict[str, Any]) -> list[Row]:
+        if self._deferred:
+            await self._write_deferred()
         compiled = for_postgres(sql)
         records = await self._connection.fetch(
             compiled.text, *[escape(params[name]) for name in compiled.names]
@@ -84,6 +92,8 @@ class PostgresTx:
 
     async def run(self, sql: LiteralString, /, **params: Any) -> int:
         """Run a statement and give how many rows it touched."""
+        if self._deferred:
+            await self._write_deferred()
         compiled = for_postgres(sql)
         status: str = await self._connection.execute(
             compiled.text, *[escape(params[name]) for name in compiled.names]
@@ -95,23 +105,71 @@ class PostgresTx:
         """Run one statement for many rows; an `INSERT … VALUES` of them is written as one set."""
         if not rows:
             return
-        compiled = for_postgres(sql)
-        if sql not in self._sets:
-            prepared = await self._connection.prepare(compiled.text)
-            kinds = [parameter.name for parameter in prepared.get_parameters()]
-            self._sets[sql] = set_based(sql, compiled.names, kinds)
-        as_set = self._sets[sql]
-        if as_set is None:
-            await self._connection.executemany(
-                compiled.text, [[escape(row[name]) for name in compiled.names] for row in rows]
-            )
+        if self._deferred:
+            await self._write_deferred()
+        if await self._inserts.find(self._connection, sql) is not None:
+            await self._write_sets({}, {sql: rows})
             return
-        await self._connection.execute(
-            as_set, *[[escape(row[name]) for row in rows] for name in compiled.names]
-        )
+        compiled = for_postgres(sql)
+        values = [[escape(row[name]) for name in compiled.names] for row in rows]
+        if len(values) == 1:
+            await self._connection.execute(compiled.text, *values[0])
+        else:
+            await self._connection.executemany(compiled.text, values)
+
+    async def defer(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Have many rows inserted together with what is written last."""
+        if await self._inserts.find(self._connection, sql) is None:
+            await self.many(sql, rows)
+        elif rows:
+            self._deferred.setdefault(sql, []).extend(rows)
+
+    async def _write_deferred(self) -> None:
+        deferred, self._deferred = self._deferred, {}
+        await self._write_sets({}, deferred)
+
+    async def _write_sets(
+        self, placed: Mapping[LiteralString, Rows], others: Mapping[LiteralString, Rows], count: int = 0
+    ) -> int:
+        """Write all these rows in one statement; give the position before the `count` that it takes."""
+        single = all(len(rows) == 1 for rows in (*placed.values(), *others.values()))
+        text, inserts = self._inserts.together(tuple(sorted(placed)), tuple(sorted(others)), single=single)
+        values: list[Any] = [count] if placed else []
+        for sql, insert in inserts:
+            rows = placed[sql] if sql in placed else others[sql]
+            if single:
+                values += [escape(rows[0][name]) for name in insert.names]
+            else:
+                values += [
+                    [escape(row[name]) for row in rows] if kind == "text" else [row[name] for row in rows]
+                    for name, kind in zip(insert.names, insert.types, strict=True)
+                ]
+        before: int | None = await self._connection.fetchval(text, *values)
+        return before or 0
+
+    async def finish(self, count: int, placed: Statements) -> int:
+        """Take `count` positions, write all rows that are due; give the position before."""
+        others, self._deferred = self._deferred, {}
+        sets: Statements = {}
+        apart: Statements = {}
+        for sql, rows in placed.items():
+            known = await self._inserts.find(self._connection, sql)
+            (sets if known is not None else apart)[sql] = rows
+        before = await self._write_sets(sets, others, count) if sets or others else 0
+        for sql, rows in apart.items():
+            for row in rows:
+                row["position"] += before
+            await self.many(sql, rows)
+        return before
 
     async def script(self, sql: LiteralString, /) -> None:
         """Run a statement that gives nothing."""
+        if self._deferred:
+            if sql.startswith("ROLLBACK"):
+                # A savepoint is set when all before it is written: what is left is of the unit that failed.
+                self._deferred = {}
+            elif sql.startswith("SAVEPOINT"):
+                await self._write_deferred()
         await self._connection.execute("BEGIN" if sql == "BEGIN IMMEDIATE" else sql)
 
     def place(self, kind: str, entity: str, ref: str | None = None, payload: Any = None) -> Placement:
@@ -119,6 +177,40 @@ class PostgresTx:
         placement = Placement(kind, entity, ref, payload)
         self.placements.append(placement)
         return placement
+
+
+class Inserts:
+    """The inserts that can be written as sets, and the statements that write several of them. Kept for ever."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, SetInsert | None] = {}
+        self._texts: dict[
+            tuple[tuple[str, ...], tuple[str, ...], bool], tuple[str, list[tuple[str, SetInsert]]]
+        ] = {}
+
+    async def find(self, connection: Any, sql: str) -> SetInsert | None:
+        """Give the set form of a text, or None where it has none."""
+        if sql not in self._known:
+            compiled = for_postgres(sql)
+            prepared = await connection.prepare(compiled.text)
+            kinds = [parameter.name for parameter in prepared.get_parameters()]
+            self._known[sql] = set_insert(sql, compiled.names, kinds)
+        return self._known[sql]
+
+    def together(
+        self, placed: tuple[str, ...], others: tuple[str, ...], *, single: bool
+    ) -> tuple[str, list[tuple[str, SetInsert]]]:
+        """Give the statement that writes all these texts' rows, which have been found, and the order of them."""
+        key = placed, others, single
+        known = self._texts.get(key)
+        if known is None:
+            inserts = [
+                (sql, insert) for sql in (*placed, *others) if (insert := self._known[sql]) is not None
+            ]
+            sets = [insert for _, insert in inserts]
+            text = write_together(sets[: len(placed)], sets[len(placed) :], single=single)
+            known = self._texts[key] = text, inserts
+        return known
 
 
 async def _changes_between(tx: Read, after: int, before: int) -> list[Change]:
@@ -132,8 +224,16 @@ async def _changes_between(tx: Read, after: int, before: int) -> list[Change]:
     return [Change(*row) for row in rows]
 
 
-async def _leave_as_it_is(_connection: Any) -> None:
-    """Spares each read a round trip that would undo session settings, of which nothing here makes any."""
+async def _from_one_state(tx: Any, fn: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T:
+    await tx.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        result = await fn(tx, *args, **kwargs)
+    except Exception:
+        await tx.script("ROLLBACK")
+        raise
+    # After a cancellation the connection is thrown away, and the transaction with it.
+    await tx.script("COMMIT")
+    return result
 
 
 class PostgresDatabase(Database):
@@ -141,11 +241,11 @@ class PostgresDatabase(Database):
 
     dialect: Literal["sqlite", "postgres"] = "postgres"
 
-    def __init__(self, pool: Any, writer: Any, now: Callable[[], int], *, shared: bool) -> None:
+    def __init__(self, pool: Pool, writer: Any, now: Callable[[], int], *, shared: bool) -> None:
         super().__init__()
         self._pool = pool
         self._connection = writer
-        self._sets: dict[str, str | None] = {}
+        self._inserts = Inserts()
         self._now = now
         self._shared = shared
         self._queue: asyncio.Queue[Unit | None] = asyncio.Queue()
@@ -159,11 +259,16 @@ class PostgresDatabase(Database):
         cls, url: str, now: Callable[[], int], *, pool_size: int = 8, shared: bool = False
     ) -> "PostgresDatabase":
         """Connect; `shared` says that other workers write to this database too."""
-        pool = await asyncpg.create_pool(
-            url, min_size=1, max_size=pool_size, server_settings=_PLANNING, reset=_leave_as_it_is
+        connect = partial(
+            asyncpg.connect,
+            url,
+            server_settings=_PLANNING,
+            # Every statement of this program, and plans that are never thrown away.
+            statement_cache_size=STATEMENTS,
+            max_cached_statement_lifetime=0,
+            max_cacheable_statement_size=0,
         )
-        writer = await asyncpg.connect(url, server_settings=_PLANNING)
-        database = cls(pool, writer, now, shared=shared)
+        database = cls(Pool(connect, pool_size), await connect(), now, shared=shared)
         database.position = await database.read(position_of)
         if shared:
             database._listener = await asyncpg.connect(url)
@@ -175,18 +280,21 @@ class PostgresDatabase(Database):
         self, fn: Callable[Concatenate[Read, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a short read on a connection of the pool."""
-        async with self._pool.acquire() as connection:
-            return await fn(PostgresTx(connection, self._sets), *args, **kwargs)
+        connection = await self._pool.take()
+        try:
+            return await fn(PostgresTx(connection, self._inserts), *args, **kwargs)
+        except asyncio.CancelledError:
+            # It may be in the middle of an answer.
+            connection.terminate()
+            raise
+        finally:
+            self._pool.give_back(connection)
 
     async def snapshot(
         self, fn: Callable[Concatenate[Read, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a read of any length, all of it from one state of the database."""
-        async with (
-            self._pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            return await fn(PostgresTx(connection, self._sets), *args, **kwargs)
+        return await self.read(_from_one_state, fn, *args, **kwargs)
 
     def _enqueue(self, unit: Unit) -> None:
         self._queue.put_nowait(unit)
@@ -197,7 +305,7 @@ class PostgresDatabase(Database):
         return self._queue.qsize()
 
     async def _write_forever(self) -> None:
-        tx = PostgresTx(self._connection, self._sets)
+        tx = PostgresTx(self._connection, self._inserts)
         stopping = False
         while not stopping:
             first = await self._queue.get()

@@ -16,7 +16,7 @@ import apsw
 
 from chamberlain.store.compile import bind_sqlite, for_sqlite
 from chamberlain.store.database import Database, position_of
-from chamberlain.store.group import GROUP_SIZE, Unit, run_group
+from chamberlain.store.group import GROUP_SIZE, TAKE_POSITIONS, Statements, Unit, run_group
 from chamberlain.store.tx import Change, Placement, Read, Row
 
 P = ParamSpec("P")
@@ -65,6 +65,21 @@ class SqliteTx:
         if compiled.lists:
             rows = [bind_sqlite(compiled, dict(row)) for row in rows]
         self._connection.executemany(compiled.text, rows)
+
+    async def defer(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Run one statement for many rows, now: here a statement costs no way to anywhere."""
+        await self.many(sql, rows)
+
+    async def finish(self, count: int, placed: Statements) -> int:
+        """Take `count` positions and write the rows that carry them; give the position before."""
+        if not count:
+            return 0
+        base: int = await self.value(TAKE_POSITIONS, n=count)
+        for sql, rows in placed.items():
+            for row in rows:
+                row["position"] += base
+            await self.many(sql, rows)
+        return base
 
     async def script(self, sql: LiteralString, /) -> None:
         """Run a statement that gives nothing."""

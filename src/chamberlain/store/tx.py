@@ -41,7 +41,7 @@ class Placement:
         self.entity = entity
         self.ref = ref
         self.payload = payload
-        self.rows: list[tuple[str, dict[str, Any]]] = []
+        self.rows: list[tuple[LiteralString, dict[str, Any]]] = []
 
     def write(self, sql: LiteralString, **row: Any) -> None:
         """Have the row written with `:position` bound to this place."""
@@ -73,6 +73,14 @@ class Write(Read, Protocol):
 
     async def many(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /) -> None:
         """Run one statement for many rows; PostgreSQL runs an `INSERT … VALUES` of them as one set."""
+        ...
+
+    async def defer(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Have many rows inserted before the next statement of the transaction or its end.
+
+        As `many` does, but PostgreSQL writes what is deferred, and what carries positions, in one statement:
+        no two of these may touch the same row.
+        """
         ...
 
     def place(self, kind: str, entity: str, ref: str | None = None, payload: Any = None) -> Placement:
