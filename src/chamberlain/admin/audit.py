@@ -15,6 +15,7 @@ from chamberlain.store.audit import FIRST_HASH, Call, NewRecord, Record
 from chamberlain.store.database import Database
 
 KEY_BYTES = 32
+SALT_BYTES = 16
 PAGE = 500
 MAX_PROBLEMS = 100
 
@@ -72,6 +73,9 @@ class AuditLog:
         call: int | None = None,
         job_id: str | None = None,
     ) -> int:
+        texts = [(field, text) for field, text in fields.items() if text]
+        salts = self._rng.bytes(SALT_BYTES * len(texts)).hex()
+        step = 2 * SALT_BYTES
         record = NewRecord(
             call=call,
             at=self._clock.now(),
@@ -79,7 +83,10 @@ class AuditLog:
             facade=facade,
             outcome=outcome,
             job_id=job_id,
-            fields={field: (self._rng.token(), value) for field, value in fields.items() if value},
+            fields={
+                field: (salts[place * step : (place + 1) * step], text)
+                for place, (field, text) in enumerate(texts)
+            },
         )
         return await self._db.write_batch(audit.append, (record, self._key))
 

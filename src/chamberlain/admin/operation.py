@@ -93,6 +93,7 @@ class Operation(Generic[R, A]):
     __slots__ = (
         "description",
         "errors",
+        "logged",
         "name",
         "open_to_target",
         "plan",
@@ -132,6 +133,12 @@ class Operation(Generic[R, A]):
         self.errors = errors
         self.request: type[R] = hints["request"]
         self.result: type[A] = hints["return"]
+        self.logged = [
+            (field.name, field.default)
+            for field in msgspec.structs.fields(self.request)
+            if not is_secret(field)
+        ]
+        """What the audit log may have of a request: its fields but the secret ones, each with its default."""
         self.summary = doc.partition("\n")[0]
         self.description = doc.partition("\n")[2].strip()
         if not self.summary:
@@ -141,6 +148,10 @@ class Operation(Generic[R, A]):
     def mutates(self) -> bool:
         """Whether it changes anything."""
         return self.plan is not None
+
+    def loggable(self, request: R) -> Mapping[str, Any]:
+        """What the audit log has of a request: what is no secret and is not the default."""
+        return {name: value for name, default in self.logged if (value := getattr(request, name)) != default}
 
     def target_of(self, request: R) -> str | None:
         """The user or room that the request is about, or None."""
@@ -194,16 +205,6 @@ def operation(
         return record
 
     return declare
-
-
-def loggable(request: msgspec.Struct) -> Mapping[str, Any]:
-    """What the audit log may have of a request: every field but the secret ones and those that hold their default."""
-    kept = {}
-    for field in msgspec.structs.fields(request):
-        value = getattr(request, field.name)
-        if not is_secret(field) and value != field.default:
-            kept[field.name] = value
-    return kept
 
 
 def is_secret(field: msgspec.structs.FieldInfo) -> bool:

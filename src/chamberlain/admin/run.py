@@ -7,7 +7,7 @@ import orjson
 
 from chamberlain.admin.actor import Actor
 from chamberlain.admin.audit import AuditLog
-from chamberlain.admin.operation import Operation, OperationContext, Plan, Scope, loggable
+from chamberlain.admin.operation import Operation, OperationContext, Plan, Scope
 from chamberlain.admin.parts import Parts
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
@@ -133,7 +133,7 @@ def _fields_of(operation: Operation[R, A], actor: Actor, request: R, reason: str
         "user_agent": actor.user_agent,
         "target": operation.target_of(request) or "",
         "reason": reason or "",
-        "request": orjson.dumps(loggable(request), default=msgspec.to_builtins).decode(),
+        "request": orjson.dumps(operation.loggable(request), default=msgspec.to_builtins).decode(),
     }
 
 

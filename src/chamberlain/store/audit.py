@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import msgspec
 import orjson
@@ -12,6 +12,14 @@ from chamberlain.store.tx import Read, Row, Write
 
 CALLED: Final = "called"
 DRY_RUN: Final = "dry_run"
+
+_INDEXED: Final = ("actor", "target")
+_OF_ACTOR: Final = frozenset(("actor", "address", "user_agent"))
+_OF_TARGET: Final = frozenset(("target", "request", "reason", "message"))
+"""What is personal to whoever acted, and to whom it was done."""
+
+Fields = Mapping[str, tuple[str, str]]
+"""Personal fields by their names: salt and clear text."""
 
 FIRST_HASH: Final = bytes(32)
 """What the first record has for the hash of the one before it."""
@@ -31,7 +39,7 @@ class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
     facade: str
     outcome: str
     job_id: str | None = None
-    fields: Mapping[str, tuple[str, str]]
+    fields: Fields
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -47,7 +55,7 @@ class Record(msgspec.Struct, frozen=True):
     commitments: str
     hash: bytes
     mac: bytes
-    fields: Mapping[str, tuple[str, str]]
+    fields: Fields
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -105,17 +113,10 @@ async def append(tx: Write, items: Sequence[tuple[NewRecord, bytes]]) -> list[in
         rows.append(_sealed(record, number, before or FIRST_HASH, key))
         before = rows[-1]["hash"]
     await tx.many(
-        "INSERT INTO audit_records (number, call, at, operation, facade, outcome, job_id, commitments, hash, mac)"
-        " VALUES (:number, :call, :at, :operation, :facade, :outcome, :job_id, :commitments, :hash, :mac)",
+        "INSERT INTO audit_records (number, call, at, operation, facade, outcome, job_id, commitments, hash, mac,"
+        " actor, target, personal) VALUES (:number, :call, :at, :operation, :facade, :outcome, :job_id,"
+        " :commitments, :hash, :mac, :actor, :target, :personal)",
         rows,
-    )
-    await tx.many(
-        "INSERT INTO audit_fields (number, field, salt, value) VALUES (:number, :field, :salt, :value)",
-        [
-            {"number": number, "field": field, "salt": salt, "value": value}
-            for number, (record, _) in enumerate(items, first)
-            for field, (salt, value) in record.fields.items()
-        ],
     )
     return list(range(first, last + 1))
 
@@ -136,7 +137,25 @@ def _sealed(record: NewRecord, number: int, before: bytes, key: bytes) -> dict[s
         "commitments": commitments,
     }
     sealed = hash_of(before, **row)
-    return row | {"hash": sealed, "mac": mac_of(key, sealed)}
+    return {**row, **_in_columns(record.fields), "hash": sealed, "mac": mac_of(key, sealed)}
+
+
+def _in_columns(fields: Fields) -> dict[str, Any]:
+    """The clear text as the columns `actor`, `target` and `personal` have it."""
+    if not fields:
+        return {"actor": None, "target": None, "personal": b"{}"}
+    columns = {name: fields[name][1] if name in fields else None for name in _INDEXED}
+    personal = {name: (salt, None if name in _INDEXED else text) for name, (salt, text) in fields.items()}
+    return {**columns, "personal": orjson.dumps(personal)}
+
+
+def _from_columns(actor: str | None, target: str | None, personal: bytes) -> dict[str, tuple[str, str]]:
+    """The clear text that `_in_columns` put there."""
+    columns = {"actor": actor, "target": target}
+    found = {}
+    for name, (salt, text) in orjson.loads(personal).items():
+        found[name] = (salt, (columns[name] or "") if name in columns else text)
+    return found
 
 
 async def count_given(tx: Read) -> int:
@@ -148,13 +167,19 @@ async def count_given(tx: Read) -> int:
 async def list_records(tx: Read, after: int, limit: int) -> list[Record]:
     """Give at most `limit` records behind the number `after`, in order."""
     rows = await tx.all(
-        "SELECT number, call, at, operation, facade, outcome, job_id, commitments, hash, mac"
+        "SELECT number, call, at, operation, facade, outcome, job_id, commitments, hash, mac, actor, target, personal"
         " FROM audit_records WHERE number > :after ORDER BY number LIMIT :limit",
         after=after,
         limit=limit,
     )
-    fields = await _fields_of(tx, [row[0] for row in rows])
-    return [Record(*(*row, fields.get(row[0], {}))) for row in rows]
+    return [_record(*row) for row in rows]
+
+
+def _record(*row: Any) -> Record:
+    *head, actor, target, personal = row
+    number, call, at, operation, facade, outcome, job_id, commitments, hash_, mac = head
+    fields = _from_columns(actor, target, personal)
+    return Record(number, call, at, operation, facade, outcome, job_id, commitments, hash_, mac, fields)
 
 
 async def list_calls(
@@ -171,15 +196,14 @@ async def list_calls(
 ) -> list[Call]:
     """Give at most `limit` calls with numbers below `before`, the newest first, that fit every filter given."""
     rows = await tx.all(
-        "SELECT c.number, c.at, c.operation, c.facade, c.outcome, o.number, o.at, o.outcome, o.job_id"
+        "SELECT c.number, c.at, c.operation, c.facade, c.outcome, o.at, o.outcome, o.job_id,"
+        " c.actor, c.target, c.personal, o.personal"
         " FROM audit_records c LEFT JOIN audit_records o ON o.call = c.number"
         " WHERE c.call IS NULL AND c.number < :before AND c.at >= :since AND c.at < :until"
         " AND (CAST(:operation AS TEXT) IS NULL OR c.operation = :operation)"
         " AND (CAST(:outcome AS TEXT) IS NULL OR COALESCE(o.outcome, c.outcome) = :outcome)"
-        " AND (CAST(:actor AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM audit_fields f"
-        " WHERE f.number = c.number AND f.field = 'actor' AND f.value = :actor))"
-        " AND (CAST(:target AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM audit_fields f"
-        " WHERE f.number = c.number AND f.field = 'target' AND f.value = :target))"
+        " AND (CAST(:actor AS TEXT) IS NULL OR c.actor = :actor)"
+        " AND (CAST(:target AS TEXT) IS NULL OR c.target = :target)"
         " ORDER BY c.number DESC LIMIT :limit",
         before=before,
         limit=limit,
@@ -190,46 +214,38 @@ async def list_calls(
         since=since,
         until=until,
     )
-    fields = await _fields_of(tx, [number for row in rows for number in (row[0], row[5]) if number])
-    return [_call(row, fields) for row in rows]
+    return [_call(row) for row in rows]
 
 
-def _call(row: Row, fields: Mapping[int, Mapping[str, tuple[str, str]]]) -> Call:
-    number, at, operation, facade, mode, outcome_number, finished_at, outcome, job_id = row
+def _call(row: Row) -> Call:
+    number, at, operation, facade, mode, finished_at, outcome, job_id, actor, target, personal, of_end = row
     if mode not in (CALLED, DRY_RUN):
         outcome, finished_at = mode, at
-    kept = {**fields.get(number, {}), **fields.get(outcome_number, {})}
-    clear = {field: value for field, (_, value) in kept.items()}
+    kept = _from_columns(actor, target, personal)
+    if of_end is not None:
+        kept |= _from_columns(None, None, of_end)
+    clear = {field: text for field, (_, text) in kept.items()}
     return Call(number, at, operation, facade, mode == DRY_RUN, outcome, finished_at, job_id, clear)
-
-
-async def _fields_of(tx: Read, numbers: Sequence[int]) -> dict[int, dict[str, tuple[str, str]]]:
-    rows = await tx.all(
-        "SELECT number, field, salt, value FROM audit_fields WHERE number = ANY(:numbers)",
-        numbers=list(numbers),
-    )
-    found: dict[int, dict[str, tuple[str, str]]] = {}
-    for number, field, salt, value in rows:
-        found.setdefault(number, {})[field] = (salt, value)
-    return found
 
 
 async def shred(tx: Write, user_id: str) -> int:
     """Delete what the log says of a user in clear text and give how many fields that were; the chain holds on."""
-    deleted = 0
-    for role, fields in (
-        ("actor", ["actor", "address", "user_agent"]),
-        ("target", ["target", "request", "reason", "message"]),
-    ):
-        rows = await tx.all(
-            "SELECT f.number, o.number FROM audit_fields f LEFT JOIN audit_records o ON o.call = f.number"
-            " WHERE f.field = :role AND f.value = :user_id",
-            role=role,
-            user_id=user_id,
-        )
-        deleted += await tx.run(
-            "DELETE FROM audit_fields WHERE number = ANY(:numbers) AND field = ANY(:fields)",
-            numbers=[number for row in rows for number in row if number],
-            fields=fields,
-        )
+    deleted = await _shred(tx, "actor", _OF_ACTOR, user_id)
+    return deleted + await _shred(tx, "target", _OF_TARGET, user_id)
+
+
+async def _shred(tx: Write, role: LiteralString, names: frozenset[str], user_id: str) -> int:
+    columns: LiteralString = "number, actor, target, personal FROM audit_records"
+    calls = await tx.all("SELECT " + columns + " WHERE " + role + " = :user_id", user_id=user_id)
+    ends = await tx.all("SELECT " + columns + " WHERE call = ANY(:calls)", calls=[row[0] for row in calls])
+    deleted, rows = 0, []
+    for number, *clear in (*calls, *ends):
+        fields = _from_columns(*clear)
+        kept = {name: value for name, value in fields.items() if name not in names}
+        deleted += len(fields) - len(kept)
+        rows.append({"number": number, **_in_columns(kept)})
+    await tx.many(
+        "UPDATE audit_records SET actor = :actor, target = :target, personal = :personal WHERE number = :number",
+        rows,
+    )
     return deleted

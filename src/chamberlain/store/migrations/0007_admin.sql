@@ -47,6 +47,8 @@ CREATE INDEX job_items_state ON job_items (job_id, state, place);
 -- of the first. One for a call that only reads.
 -- hash: of the record before, and of everything in this one but the clear text of its personal fields, for which
 -- `commitments` has salted hashes. mac: of the hash, made with a key that is not in the database.
+-- actor, target, personal: the clear text, outside the chain, so that it can be shredded. `personal` is an object of
+-- [salt, text] by the field's name; the texts of actor and target stand in their columns, and are null in it.
 INSERT INTO sequences (name, value) VALUES ('audit', 0);
 CREATE TABLE audit_records (
     number BIGINT PRIMARY KEY,
@@ -58,21 +60,15 @@ CREATE TABLE audit_records (
     job_id TEXT,
     commitments TEXT NOT NULL,
     hash BYTEA NOT NULL,
-    mac BYTEA NOT NULL
+    mac BYTEA NOT NULL,
+    actor TEXT,
+    target TEXT,
+    personal BYTEA NOT NULL
 );
 CREATE UNIQUE INDEX audit_records_call ON audit_records (call) WHERE call IS NOT NULL;
 CREATE INDEX audit_records_operation ON audit_records (operation, number);
-
--- Personal fields: actor, target, address, user_agent, reason, request. Deleting a row shreds the field.
-CREATE TABLE audit_fields (
-    number BIGINT NOT NULL,
-    field TEXT NOT NULL,
-    salt TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (number, field)
-) /* without rowid */;
-CREATE INDEX audit_fields_actor ON audit_fields (value, number) WHERE field = 'actor';
-CREATE INDEX audit_fields_target ON audit_fields (value, number) WHERE field = 'target';
+CREATE INDEX audit_records_actor ON audit_records (actor, number) WHERE actor IS NOT NULL;
+CREATE INDEX audit_records_target ON audit_records (target, number) WHERE target IS NOT NULL;
 
 -- The one room in which a user gets notices.
 CREATE TABLE server_notice_rooms (
