@@ -44,25 +44,20 @@ class Profiles:
         self._db = db
         self._users = users
         self._names: Cache[str, Names] = Cache(CACHED, "profiles")
-        self._drops = 0
         db.subscribe(self._changed)
 
     def _changed(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if change.kind == kinds.PROFILE:
-                self._drops += 1
                 self._names.pop(change.entity)
 
     async def in_rooms(self, user_id: str) -> Names:
         """The display name and the avatar URL that a local user's member events carry; none for anyone else."""
-        names = self._names.get(user_id)
-        if names is None:
-            drops = self._drops
-            fields = await self._db.read(rows.get, user_id)
-            names = (_text(fields.get(DISPLAYNAME)), _text(fields.get(AVATAR_URL)))
-            if drops == self._drops:
-                self._names.set(user_id, names)
-        return names
+        return await self._names.fetch(user_id, self._read_names)
+
+    async def _read_names(self, user_id: str) -> Names:
+        fields = await self._db.read(rows.get, user_id)
+        return _text(fields.get(DISPLAYNAME)), _text(fields.get(AVATAR_URL))
 
     async def get(self, user_id: str) -> Mapping[str, msgspec.Raw]:
         """Every field of a profile, each as JSON.

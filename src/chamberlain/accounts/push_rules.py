@@ -36,24 +36,19 @@ class PushRules:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._cached: Cache[str, Ruleset] = Cache(CACHED, "push rules")
-        self._drops = 0
         db.subscribe(self._changed)
 
     def _changed(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if change.kind == kinds.ACCOUNT_DATA and change.ref == PUSH_RULES:
-                self._drops += 1
                 self._cached.pop(change.entity)
 
     async def get(self, user_id: str) -> Ruleset:
         """All rules of a user."""
-        ruleset = self._cached.get(user_id)
-        if ruleset is None:
-            drops = self._drops
-            ruleset = ruleset_of(user_id, await self._db.read(rows.find, user_id, "", PUSH_RULES))
-            if drops == self._drops:
-                self._cached.set(user_id, ruleset)
-        return ruleset
+        return await self._cached.fetch(user_id, self._read)
+
+    async def _read(self, user_id: str) -> Ruleset:
+        return ruleset_of(user_id, await self._db.read(rows.find, user_id, "", PUSH_RULES))
 
     async def content_of(self, user_id: str) -> JsonObject:
         """The content of `m.push_rules`, as clients read it."""

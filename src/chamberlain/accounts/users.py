@@ -28,13 +28,11 @@ class Users:
         self._clock = clock
         self.server_name = server_name
         self._cached: Cache[str, User] = Cache(CACHED, "users")
-        self._drops = 0
         db.subscribe(self._changed)
 
     def _changed(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if change.kind == kinds.ACCESS:
-                self._drops += 1
                 self._cached.pop(change.entity)
 
     def is_local(self, user_id: str) -> bool:
@@ -56,13 +54,10 @@ class Users:
 
     async def find(self, user_id: str) -> User | None:
         """The account, a deactivated one too, or None."""
-        user = self._cached.get(user_id)
-        if user is None:
-            drops = self._drops
-            user = await self._db.read(rows.find, user_id)
-            if user is not None and drops == self._drops:
-                self._cached.set(user_id, user)
-        return user
+        return await self._cached.fetch(user_id, self._read)
+
+    async def _read(self, user_id: str) -> User | None:
+        return await self._db.read(rows.find, user_id)
 
     async def get(self, user_id: str) -> User:
         """The account, a deactivated one too.

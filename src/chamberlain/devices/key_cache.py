@@ -34,7 +34,6 @@ class KeyCache:
         self._shared = shared
         self._shown: Cache[str, ShownKeys] = Cache(USERS_KEPT)
         self._signed: Cache[str, dict[str, list[UserSignature]]] = Cache(USERS_KEPT)
-        self._drops = 0
 
     async def refresh(self) -> None:
         """Make sure that nothing is remembered that was old before this was called.
@@ -42,7 +41,6 @@ class KeyCache:
         A client that heard of a change from another worker asks once: it must not get the keys of before.
         """
         if self._shared and await self._db.read(position_of) > self._db.position:
-            self._drops += 1
             self._shown.clear()
             self._signed.clear()
 
@@ -52,7 +50,7 @@ class KeyCache:
 
     async def load(self, user_ids: list[str]) -> dict[str, ShownKeys]:
         """The keys of local users, from the database; those without any have no devices."""
-        drops = self._drops
+        drops = self._shown.drops
         read = self._db.read if len(user_ids) <= SHORT_READ else self._db.snapshot
         rows, keys = await read(_read, user_ids)
         by_user: dict[str, tuple[list[_DeviceRow], list[KeyRow]]] = {user: ([], []) for user in user_ids}
@@ -61,26 +59,23 @@ class KeyCache:
         for user_id, key in keys:
             by_user[user_id][1].append(key)
         shown = {user_id: _show(user_id, *theirs) for user_id, theirs in by_user.items()}
-        if drops == self._drops:
+        if drops == self._shown.drops:
             for user_id, value in shown.items():
                 self._shown.set(user_id, value)
         return shown
 
     async def signed_by(self, user_id: str) -> dict[str, list[UserSignature]]:
         """What a user signed of others' master keys, by whose they are."""
-        signed = self._signed.get(user_id)
-        if signed is None:
-            drops = self._drops
-            signed = {}
-            for signature in await self._db.read(cross_signing.user_signatures_by, user_id):
-                signed.setdefault(signature.target, []).append(signature)
-            if drops == self._drops:
-                self._signed.set(user_id, signed)
+        return await self._signed.fetch(user_id, self._read_signed)
+
+    async def _read_signed(self, user_id: str) -> dict[str, list[UserSignature]]:
+        signed: dict[str, list[UserSignature]] = {}
+        for signature in await self._db.read(cross_signing.user_signatures_by, user_id):
+            signed.setdefault(signature.target, []).append(signature)
         return signed
 
     def drop(self, change: Change) -> None:
         """Forget what a change of a device list or of a signature made old."""
-        self._drops += 1
         self._shown.pop(change.entity)
         self._signed.pop(change.entity)
 

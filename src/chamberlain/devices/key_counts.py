@@ -22,23 +22,18 @@ class KeyCounter:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._counts: Cache[tuple[str, str | None], KeyCounts] = Cache(DEVICES_KEPT, "key counts")
-        self._drops = 0
+        self._counts: Cache[tuple[str, str], KeyCounts] = Cache(DEVICES_KEPT, "key counts")
 
     async def count(self, user_id: str, device_id: str) -> KeyCounts:
         """The counts of a device; none of anything where there is no such device."""
-        counts = self._counts.get((user_id, device_id))
-        if counts is None:
-            drops = self._drops
-            counts = await self._db.read(_count, user_id, device_id)
-            if drops == self._drops:
-                self._counts.set((user_id, device_id), counts)
-        return counts
+        return await self._counts.fetch((user_id, device_id), self._read)
+
+    async def _read(self, device: tuple[str, str]) -> KeyCounts:
+        return await self._db.read(_count, *device)
 
     def drop(self, change: Change) -> None:
         """Forget the counts of a device that changed."""
-        self._drops += 1
-        self._counts.pop((change.entity, change.ref))
+        self._counts.pop((change.entity, change.ref or ""))
 
 
 async def _count(tx: Read, user_id: str, device_id: str) -> KeyCounts:

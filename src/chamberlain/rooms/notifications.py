@@ -46,7 +46,7 @@ class Notifications:
             return _NOBODY
         room = self._context(chain, event)
         shared = evaluate_defaults(event, room)
-        own = await self._own_rules(event.room_id)
+        own = await self._own.fetch(event.room_id, self._read_own_rules)
         if not own and not shared.highlighted_users and shared.invited is None:
             return Notified(shared.notify_all, shared.highlight_all) if shared.notify_all else _NOBODY
         users: list[tuple[str, bool, bool, bytes]] = []
@@ -96,13 +96,9 @@ class Notifications:
     def _is_local(self, user_id: str) -> bool:
         return find_server_of(user_id) == self._server_name
 
-    async def _own_rules(self, room_id: str) -> Mapping[str, Ruleset]:
-        own = self._own.get(room_id)
-        if own is None:
-            members = await self._db.read(local_members, room_id, _JOINED)
-            own = await self._rulesets.with_own_rules([UserID(member) for member in members])
-            self._own.set(room_id, own)
-        return own
+    async def _read_own_rules(self, room_id: str) -> Mapping[str, Ruleset]:
+        members = await self._db.read(local_members, room_id, _JOINED)
+        return await self._rulesets.with_own_rules([UserID(member) for member in members])
 
     def _changed(self, changes: Sequence[Change]) -> None:
         for change in changes:

@@ -1,6 +1,6 @@
 """A bounded dict for what is dear to compute: two generations, no per-entry bookkeeping."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar, overload
 from weakref import WeakSet
 
@@ -17,13 +17,15 @@ class Cache(Generic[K, V]):
     price of a plain dict.
     """
 
-    __slots__ = ("__weakref__", "_half", "_old", "_young", "name")
+    __slots__ = ("__weakref__", "_half", "_old", "_young", "drops", "name")
 
     def __init__(self, size: int, name: str = "") -> None:
         """`name`: what it is called where sizes are shown; one without is not shown."""
         self.name = name
         if name:
             _NAMED.add(self)
+        self.drops = 0
+        """How often something was forgotten on purpose: what was read before the latest time is not to be kept."""
         self._half = max(1, size // 2)
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
@@ -63,20 +65,33 @@ class Cache(Generic[K, V]):
         else:
             young[key] = value
 
+    @overload
+    async def fetch(self, key: K, read: Callable[[K], Awaitable[V]]) -> V: ...
+    @overload
+    async def fetch(self, key: K, read: Callable[[K], Awaitable[V | None]]) -> V | None: ...
+    async def fetch(self, key: K, read: Callable[[K], Awaitable[V | None]]) -> V | None:
+        """The value kept under `key`, or what `read` gives for it.
+
+        That is kept, unless it is None or something was forgotten while it was read: it may be old then.
+        """
+        value = self.get(key)
+        if value is None:
+            drops = self.drops
+            value = await read(key)
+            if value is not None and drops == self.drops:
+                self.set(key, value)
+        return value
+
     def pop(self, key: K) -> V | None:
         """Forget `key`; its value, or None when it was not kept."""
+        self.drops += 1
         old = self._old.pop(key, None)
         young = self._young.pop(key, None)
         return old if young is None else young
 
-    def drop_where(self, matches: Callable[[K], bool]) -> None:
-        """Forget each key that `matches` accepts. Walks the whole cache: for rare changes only."""
-        for generation in (self._young, self._old):
-            for key in [key for key in generation if matches(key)]:
-                del generation[key]
-
     def clear(self) -> None:
         """Forget everything."""
+        self.drops += 1
         self._young = {}
         self._old = {}
 

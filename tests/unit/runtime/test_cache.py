@@ -20,7 +20,7 @@ def test_what_is_used_stays_and_the_rest_goes() -> None:
 
 
 def test_a_removed_entry_is_gone_from_both_generations() -> None:
-    """`pop`, `drop_where` and `clear` leave no older copy behind."""
+    """`pop` and `clear` leave no older copy behind."""
     cache: Cache[int, int] = Cache(4)
     cache.set(1, 1)
     cache.set(2, 2)
@@ -30,8 +30,6 @@ def test_a_removed_entry_is_gone_from_both_generations() -> None:
     assert cache.pop(1) == 11
     assert cache.pop(1) is None
     assert 1 not in cache
-    cache.drop_where(lambda key: key == 2)
-    assert 2 not in cache
     cache.clear()
     assert len(cache) == 0
 
@@ -71,3 +69,28 @@ def test_caches_with_a_name_are_shown() -> None:
     assert "" not in sizes()
     del two
     assert sizes()["shown"] == (3, 4)
+
+
+async def test_what_was_read_before_a_change_is_not_kept() -> None:
+    """A value that was being read while something was forgotten is given, but read anew next time."""
+    cache: Cache[str, str] = Cache(10)
+    reads: list[str] = []
+
+    async def read(key: str) -> str:
+        reads.append(key)
+        if len(reads) == 1:
+            cache.pop("another")
+        return f"{key} {len(reads)}"
+
+    assert [await cache.fetch("one", read) for _ in range(3)] == ["one 1", "one 2", "one 2"]
+
+
+async def test_nothing_is_not_kept() -> None:
+    """Where there is nothing to read, it is looked for again."""
+    cache: Cache[str, str] = Cache(10)
+    found = iter((None, "there"))
+
+    async def read(_: str) -> str | None:
+        return next(found)
+
+    assert [await cache.fetch("one", read) for _ in range(3)] == [None, "there", "there"]
