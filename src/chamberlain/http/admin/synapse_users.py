@@ -16,10 +16,6 @@ FACADE = "synapse"
 MOST_LISTED = 10_000
 
 
-class Nothing(Response):
-    """An empty object."""
-
-
 class ListUsers(Request):
     """Filters, order and page of a list of accounts."""
 
@@ -153,10 +149,9 @@ class SetAdmin(Request):
 
 
 @endpoint("PUT", "/_synapse/admin/v1/users/{user_id}/admin", auth=Auth.ADMIN, errors=(ErrCode.NOT_FOUND,))
-async def set_admin(ctx: Context, request: SetAdmin) -> Nothing:
+async def set_admin(ctx: Context, request: SetAdmin) -> None:
     """Make a user an administrator, or an ordinary user again."""
     await run(ctx, accounts.set_admin, accounts.SetAdmin(request.user_id, request.admin), facade=FACADE)
-    return Nothing()
 
 
 class Deactivate(Request):
@@ -202,13 +197,12 @@ class ResetPassword(Request):
     auth=Auth.ADMIN,
     errors=(ErrCode.NOT_FOUND,),
 )
-async def reset_password(ctx: Context, request: ResetPassword) -> Nothing:
+async def reset_password(ctx: Context, request: ResetPassword) -> None:
     """Set the password of a user."""
     if not request.new_password:
         raise MissingParam("Missing parameter: new_password")
     wanted = moderation.ResetPassword(request.user_id, request.new_password, request.logout_devices)
     await run(ctx, moderation.reset_password, wanted, facade=FACADE)
-    return Nothing()
 
 
 class Suspend(Request):

@@ -1,13 +1,9 @@
 """`/user/{userId}/account_data/{type}`, globally and of rooms (client-server API, Client Config)."""
 
-from chamberlain.http.endpoint import Auth, Body, Context, Path, Raw, Request, Response, endpoint
+from chamberlain.http.endpoint import Auth, Body, Context, Path, Raw, Request, endpoint
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.ids import parse_room_id
 from chamberlain.matrix.types import JsonObject
-
-
-class Done(Response):
-    """Nothing to say."""
 
 
 class GetAccountData(Request):
@@ -43,11 +39,10 @@ class PutRoomAccountData(Request):
 
 
 @endpoint("PUT", "/_matrix/client/v3/user/{user_id}/account_data/{type}", auth=Auth.ACCESS_TOKEN)
-async def set_account_data(ctx: Context, request: PutAccountData) -> Done:
+async def set_account_data(ctx: Context, request: PutAccountData) -> None:
     """Keep something for one's clients."""
     check_own(ctx, request.user_id)
     await ctx.services.accounts.account_data.put(request.user_id, "", request.type, request.content)
-    return Done()
 
 
 @endpoint("GET", "/_matrix/client/v3/user/{user_id}/account_data/{type}", auth=Auth.ACCESS_TOKEN)
@@ -60,12 +55,11 @@ async def get_account_data(ctx: Context, request: GetAccountData) -> Raw:
 @endpoint(
     "PUT", "/_matrix/client/v3/user/{user_id}/rooms/{room_id}/account_data/{type}", auth=Auth.ACCESS_TOKEN
 )
-async def set_room_account_data(ctx: Context, request: PutRoomAccountData) -> Done:
+async def set_room_account_data(ctx: Context, request: PutRoomAccountData) -> None:
     """Keep something about a room for one's clients."""
     check_own(ctx, request.user_id)
     service = ctx.services.accounts.account_data
     await service.put(request.user_id, parse_room_id(request.room_id), request.type, request.content)
-    return Done()
 
 
 @endpoint(

@@ -18,10 +18,6 @@ class Identifiers(Response):
     threepids: list[Threepid]
 
 
-class Nothing(Response):
-    """Nothing to say."""
-
-
 @endpoint("GET", "/_matrix/client/v3/account/3pid", auth=Auth.ACCESS_TOKEN)
 async def list_identifiers(ctx: Context) -> Identifiers:
     """List the e-mail addresses and phone numbers of one's account."""
@@ -37,7 +33,7 @@ class Credentials(Request):
 @endpoint(
     "POST", "/_matrix/client/v3/account/3pid", auth=Auth.ACCESS_TOKEN, errors=(ErrCode.THREEPID_AUTH_FAILED,)
 )
-async def add_bound_identifier(ctx: Context, request: Credentials) -> Nothing:
+async def add_bound_identifier(ctx: Context, request: Credentials) -> None:
     """Add an address that an identity server has validated; none is trusted to do so."""
     raise MatrixError(ErrCode.THREEPID_AUTH_FAILED, "No identity server is trusted", status=403)
 
@@ -58,7 +54,7 @@ class AddIdentifier(Request):
     uia=True,
     errors=(ErrCode.THREEPID_AUTH_FAILED, ErrCode.UNAUTHORIZED),
 )
-async def add_identifier(ctx: Context, request: AddIdentifier) -> Nothing:
+async def add_identifier(ctx: Context, request: AddIdentifier) -> None:
     """Add an address that was validated with this server."""
     await ctx.services.accounts.uia.confirm(ctx.requester, ctx.method, ctx.path, request.auth)
     raise MatrixError(ErrCode.THREEPID_AUTH_FAILED, "There is no such validated session")
@@ -79,7 +75,7 @@ class BindIdentifier(Request):
     auth=Auth.ACCESS_TOKEN,
     errors=(ErrCode.SERVER_NOT_TRUSTED,),
 )
-async def bind_identifier(ctx: Context, request: BindIdentifier) -> Nothing:
+async def bind_identifier(ctx: Context, request: BindIdentifier) -> None:
     """Publish an address on an identity server; none is trusted."""
     raise MatrixError(ErrCode.SERVER_NOT_TRUSTED, "This identity server is not trusted")
 
@@ -95,10 +91,7 @@ class RemoveIdentifier(Request):
 class Unbound(Response):
     """Whether an identity server forgot the address; this server knows of none that has it."""
 
-    id_server_unbind_result: Literal["success", "no-support"] = "no-support"
-
-
-_UNBOUND: JsonObject = {"id_server_unbind_result": "no-support"}
+    id_server_unbind_result: Literal["no-support"]
 
 
 @endpoint(
@@ -107,18 +100,18 @@ _UNBOUND: JsonObject = {"id_server_unbind_result": "no-support"}
     auth=Auth.ACCESS_TOKEN,
     errors=(ErrCode.USER_SUSPENDED,),
 )
-async def remove_identifier(ctx: Context, request: RemoveIdentifier) -> JsonObject:
+async def remove_identifier(ctx: Context, request: RemoveIdentifier) -> Unbound:
     """Remove an address from one's account."""
     if ctx.requester.is_suspended:
         raise MatrixError(ErrCode.USER_SUSPENDED, "You cannot remove contacts while suspended")
     await ctx.services.accounts.threepids.remove(ctx.requester.user_id, request.medium, request.address)
-    return _UNBOUND
+    return Unbound("no-support")
 
 
 @endpoint("POST", "/_matrix/client/v3/account/3pid/unbind", auth=Auth.ACCESS_TOKEN)
-async def unbind_identifier(ctx: Context, request: RemoveIdentifier) -> JsonObject:
+async def unbind_identifier(ctx: Context, request: RemoveIdentifier) -> Unbound:
     """Remove an address from an identity server; it stays with the account."""
-    return _UNBOUND
+    return Unbound("no-support")
 
 
 class RequestEmailToken(Request):
@@ -151,7 +144,7 @@ class RequestMsisdnToken(Request):
     limit=Limit.LOGIN,
     errors=(ErrCode.THREEPID_MEDIUM_NOT_SUPPORTED,),
 )
-async def request_email_token(ctx: Context, request: RequestEmailToken) -> JsonObject:
+async def request_email_token(ctx: Context, request: RequestEmailToken) -> None:
     """Have an e-mail address validated; this server sends no e-mail for that."""
     if "@" not in request.email:
         raise InvalidParam("Not an e-mail address")
@@ -169,6 +162,6 @@ async def request_email_token(ctx: Context, request: RequestEmailToken) -> JsonO
     limit=Limit.LOGIN,
     errors=(ErrCode.THREEPID_MEDIUM_NOT_SUPPORTED,),
 )
-async def request_msisdn_token(ctx: Context, request: RequestMsisdnToken) -> JsonObject:
+async def request_msisdn_token(ctx: Context, request: RequestMsisdnToken) -> None:
     """Have a phone number validated; this server sends no text messages."""
     raise MatrixError(ErrCode.THREEPID_MEDIUM_NOT_SUPPORTED, "This server does not validate phone numbers")

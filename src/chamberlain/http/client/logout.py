@@ -1,21 +1,15 @@
 """`POST /logout`, `POST /logout/all` (client-server API, Login)."""
 
-from chamberlain.http.endpoint import Auth, Context, Limit, Response, endpoint
-
-
-class LoggedOut(Response):
-    """Nothing to say."""
+from chamberlain.http.endpoint import Auth, Context, Limit, endpoint
 
 
 @endpoint("POST", "/_matrix/client/v3/logout", auth=Auth.GUEST_OK, limit=Limit.WRITE, allow_locked=True)
-async def log_out(ctx: Context) -> LoggedOut:
+async def log_out(ctx: Context) -> None:
     """Log this device out and delete it."""
     await ctx.services.accounts.tokens.log_out(ctx.requester)
-    return LoggedOut()
 
 
 @endpoint("POST", "/_matrix/client/v3/logout/all", auth=Auth.GUEST_OK, limit=Limit.WRITE, allow_locked=True)
-async def log_out_all(ctx: Context) -> LoggedOut:
+async def log_out_all(ctx: Context) -> None:
     """Log every device of the account out and delete them."""
     await ctx.services.accounts.tokens.log_out_all(ctx.requester.user_id)
-    return LoggedOut()

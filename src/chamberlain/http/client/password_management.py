@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chamberlain.http.endpoint import Auth, Context, Limit, Request, Response, endpoint
+from chamberlain.http.endpoint import Auth, Context, Limit, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
 
 
@@ -14,10 +14,6 @@ class ChangePassword(Request):
     auth: Any = None
 
 
-class PasswordChanged(Response):
-    """Nothing to say."""
-
-
 @endpoint(
     "POST",
     "/_matrix/client/v3/account/password",
@@ -26,7 +22,7 @@ class PasswordChanged(Response):
     uia=True,
     errors=(ErrCode.WEAK_PASSWORD, ErrCode.UNAUTHORIZED),
 )
-async def change_password(ctx: Context, request: ChangePassword) -> PasswordChanged:
+async def change_password(ctx: Context, request: ChangePassword) -> None:
     """Change one's password; by default every other device is logged out."""
     accounts, requester = ctx.services.accounts, ctx.requester
     accounts.passwords.check_policy(request.new_password)
@@ -37,4 +33,3 @@ async def change_password(ctx: Context, request: ChangePassword) -> PasswordChan
         logout=request.logout_devices,
         but_device=requester.device_id,
     )
-    return PasswordChanged()

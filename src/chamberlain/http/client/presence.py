@@ -31,22 +31,17 @@ class PresenceAnswer(Response):
     status_msg: str | None = None
 
 
-class Done(Response):
-    """Nothing to say."""
-
-
 @endpoint(
     "PUT",
     "/_matrix/client/v3/presence/{user_id}/status",
     auth=Auth.ACCESS_TOKEN,
     errors=(ErrCode.FORBIDDEN, ErrCode.INVALID_PARAM),
 )
-async def set_presence(ctx: Context, request: SetPresence) -> Done:
+async def set_presence(ctx: Context, request: SetPresence) -> None:
     """Set the requester's presence."""
     if request.user_id != ctx.requester.user_id:
         raise Forbidden("You can set no presence but your own")
     await ctx.services.sync.presence.set(request.user_id, request.presence, request.status_msg)
-    return Done()
 
 
 @endpoint(

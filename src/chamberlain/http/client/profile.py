@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from chamberlain.http.endpoint import Auth, Body, Context, Path, Request, Response, endpoint
+from chamberlain.http.endpoint import Auth, Body, Context, Path, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import MissingParam
 from chamberlain.matrix.types import JsonObject
@@ -15,10 +15,6 @@ _CHANGE_ERRORS = (
     ErrCode.PROFILE_TOO_LARGE,
     ErrCode.USER_SUSPENDED,
 )
-
-
-class Done(Response):
-    """Nothing to say."""
 
 
 class GetProfile(Request):
@@ -66,13 +62,12 @@ class PutField(Request):
     auth=Auth.GUEST_OK,
     errors=_CHANGE_ERRORS,
 )
-async def set_profile_field(ctx: Context, request: PutField) -> Done:
+async def set_profile_field(ctx: Context, request: PutField) -> None:
     """Set a field of one's profile."""
     if request.key_name not in request.body:
         raise MissingParam(f"The body has no {request.key_name}")
     value = request.body[request.key_name]
     await ctx.services.accounts.profiles.put(ctx.requester, request.user_id, request.key_name, value)
-    return Done()
 
 
 class DeleteField(Request):
@@ -88,7 +83,6 @@ class DeleteField(Request):
     auth=Auth.GUEST_OK,
     errors=_CHANGE_ERRORS,
 )
-async def delete_profile_field(ctx: Context, request: DeleteField) -> Done:
+async def delete_profile_field(ctx: Context, request: DeleteField) -> None:
     """Remove a field from one's profile."""
     await ctx.services.accounts.profiles.delete(ctx.requester, request.user_id, request.key_name)
-    return Done()

@@ -11,10 +11,6 @@ from chamberlain.matrix.types import JsonObject
 _RULE = "/_matrix/client/v3/pushrules/global/{kind}/{rule_id}"
 
 
-class Done(Response):
-    """Nothing to say."""
-
-
 class NamedRule(Request):
     """Which rule."""
 
@@ -53,19 +49,17 @@ class PutRule(Request):
 
 
 @endpoint("PUT", _RULE, auth=Auth.ACCESS_TOKEN, errors=(ErrCode.UNKNOWN,))
-async def set_push_rule(ctx: Context, request: PutRule) -> Done:
+async def set_push_rule(ctx: Context, request: PutRule) -> None:
     """Add or change a push rule."""
     await ctx.services.accounts.push_rules.put(
         ctx.requester.user_id, request.kind, request.rule_id, request.rule, request.before, request.after
     )
-    return Done()
 
 
 @endpoint("DELETE", _RULE, auth=Auth.ACCESS_TOKEN)
-async def delete_push_rule(ctx: Context, request: NamedRule) -> Done:
+async def delete_push_rule(ctx: Context, request: NamedRule) -> None:
     """Delete a push rule of one's own."""
     await ctx.services.accounts.push_rules.delete(ctx.requester.user_id, request.kind, request.rule_id)
-    return Done()
 
 
 class Enabled(Response):
@@ -89,12 +83,11 @@ class SetEnabled(Request):
 
 
 @endpoint("PUT", _RULE + "/enabled", auth=Auth.ACCESS_TOKEN)
-async def set_enabled(ctx: Context, request: SetEnabled) -> Done:
+async def set_enabled(ctx: Context, request: SetEnabled) -> None:
     """Enable or disable a push rule."""
     await ctx.services.accounts.push_rules.set_enabled(
         ctx.requester.user_id, request.kind, request.rule_id, request.enabled
     )
-    return Done()
 
 
 class Actions(Response):
@@ -118,12 +111,11 @@ class SetActions(Request):
 
 
 @endpoint("PUT", _RULE + "/actions", auth=Auth.ACCESS_TOKEN)
-async def set_actions(ctx: Context, request: SetActions) -> Done:
+async def set_actions(ctx: Context, request: SetActions) -> None:
     """Change what a push rule does."""
     await ctx.services.accounts.push_rules.set_actions(
         ctx.requester.user_id, request.kind, request.rule_id, request.actions
     )
-    return Done()
 
 
 async def _rule(ctx: Context, request: NamedRule) -> Rule:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from chamberlain.http.endpoint import Auth, Context, Path, Request, Response, endpoint
+from chamberlain.http.endpoint import Auth, Context, Path, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.ids import EventID, RoomID, UserID
 
@@ -35,17 +35,13 @@ class ReportUser(Request):
     reason: Reason
 
 
-class Reported(Response):
-    """Nothing."""
-
-
 @endpoint(
     "POST",
     "/_matrix/client/v3/rooms/{room_id}/report/{event_id}",
     auth=Auth.ACCESS_TOKEN,
     errors=(ErrCode.NOT_FOUND,),
 )
-async def report_event(ctx: Context, request: ReportEvent) -> Reported:
+async def report_event(ctx: Context, request: ReportEvent) -> None:
     """Report an event to those who run the server."""
     await ctx.services.rooms.reports.report_event(
         ctx.requester.user_id,
@@ -54,7 +50,6 @@ async def report_event(ctx: Context, request: ReportEvent) -> Reported:
         reason=request.reason,
         score=request.score,
     )
-    return Reported()
 
 
 @endpoint(
@@ -63,12 +58,11 @@ async def report_event(ctx: Context, request: ReportEvent) -> Reported:
     auth=Auth.ACCESS_TOKEN,
     errors=(ErrCode.NOT_FOUND,),
 )
-async def report_room(ctx: Context, request: ReportRoom) -> Reported:
+async def report_room(ctx: Context, request: ReportRoom) -> None:
     """Report a room to those who run the server."""
     await ctx.services.rooms.reports.report_room(
         ctx.requester.user_id, request.room_id, reason=request.reason
     )
-    return Reported()
 
 
 @endpoint(
@@ -77,9 +71,8 @@ async def report_room(ctx: Context, request: ReportRoom) -> Reported:
     auth=Auth.ACCESS_TOKEN,
     errors=(ErrCode.INVALID_PARAM,),
 )
-async def report_user(ctx: Context, request: ReportUser) -> Reported:
+async def report_user(ctx: Context, request: ReportUser) -> None:
     """Report a user to those who run the server."""
     await ctx.services.rooms.reports.report_user(
         ctx.requester.user_id, request.user_id, reason=request.reason
     )
-    return Reported()

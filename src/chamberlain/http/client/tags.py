@@ -6,10 +6,6 @@ from chamberlain.matrix.ids import parse_room_id
 from chamberlain.matrix.types import JsonObject
 
 
-class Done(Response):
-    """Nothing to say."""
-
-
 class GetTags(Request):
     """Whose tags of which room."""
 
@@ -41,13 +37,12 @@ class PutTag(Request):
 
 
 @endpoint("PUT", "/_matrix/client/v3/user/{user_id}/rooms/{room_id}/tags/{tag}", auth=Auth.ACCESS_TOKEN)
-async def set_tag(ctx: Context, request: PutTag) -> Done:
+async def set_tag(ctx: Context, request: PutTag) -> None:
     """Tag a room."""
     check_own(ctx, request.user_id)
     room_id = parse_room_id(request.room_id)
     service = ctx.services.accounts.account_data
     await service.put_tag(request.user_id, room_id, request.tag, request.properties)
-    return Done()
 
 
 class DeleteTag(Request):
@@ -59,9 +54,8 @@ class DeleteTag(Request):
 
 
 @endpoint("DELETE", "/_matrix/client/v3/user/{user_id}/rooms/{room_id}/tags/{tag}", auth=Auth.ACCESS_TOKEN)
-async def delete_tag(ctx: Context, request: DeleteTag) -> Done:
+async def delete_tag(ctx: Context, request: DeleteTag) -> None:
     """Remove a tag from a room."""
     check_own(ctx, request.user_id)
     room_id = parse_room_id(request.room_id)
     await ctx.services.accounts.account_data.remove_tag(request.user_id, room_id, request.tag)
-    return Done()
