@@ -19,6 +19,10 @@ from chamberlain.sync.interest import Interest, Note
 from chamberlain.sync.log import RecentLog
 
 USERS_KEPT: Final = 5_000
+OWN_LATER_S: Final = 0.01
+"""How much later than others a user's polls wake for an event of their own. A web client that hears of the first
+reply of a thread from /sync before it has the answer to its sending takes the sending for failed, and tries in
+vain for half a minute before it sends anything else."""
 ROUNDS_LATER: Final = 5
 """How many rounds of the event loop a woken poll lets pass: whoever made the news is answered first. Clients
 take their own event from /sync badly before they know its id, and a big room would keep its sender waiting."""
@@ -192,7 +196,12 @@ class Waiting:
         else:
             log = self.log.room(change.entity)
             log.forget(change.position)
+            event = None
         self._touch(log.active, change, woken)
+        own = None if event is None else self._users.get(event.sender)
+        if own in woken:
+            woken.discard(own)
+            self._clock.call_later(OWN_LATER_S, own.wake)
 
     def _receipt(self, change: Change, woken: set[Interest]) -> None:
         receipt = change.payload
