@@ -4,6 +4,7 @@ import asyncio
 import os
 import tempfile
 from pathlib import Path
+from urllib.parse import urlparse
 
 import asyncpg
 
@@ -40,6 +41,11 @@ class Postgres:
         self._server.psql(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C';")
         uri: str = self._server.get_uri(database=name)
         return uri
+
+    def cut_connections(self, url: str) -> None:
+        """End every connection to this database, as a restart of the server does."""
+        name = urlparse(url).path.strip("/")
+        self._server.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';")
 
     def stop(self) -> None:
         """Stop the server."""

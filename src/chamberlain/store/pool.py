@@ -10,7 +10,7 @@ class Pool:
     """At most `size` connections, opened as they are needed and kept; one that was lost is replaced."""
 
     def __init__(self, connect: Callable[[], Awaitable[Any]], size: int) -> None:
-        self._connect = connect
+        self.connect = connect
         self._size = size
         self._open = 0
         self._idle: list[Any] = []
@@ -32,7 +32,7 @@ class Pool:
     async def _add(self) -> Any:
         self._open += 1
         try:
-            return await self._connect()
+            return await self.connect()
         except BaseException:
             self._open -= 1
             self._wake()

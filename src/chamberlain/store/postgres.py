@@ -8,6 +8,7 @@ from typing import Any, Concatenate, Literal, LiteralString, ParamSpec, TypeVar
 import asyncpg
 
 from chamberlain.runtime.log import get_logger
+from chamberlain.store.channel import LOST, Channel
 from chamberlain.store.compile import SetInsert, for_postgres, set_insert, write_together
 from chamberlain.store.database import Database, position_of
 from chamberlain.store.group import GROUP_SIZE, Statements, Unit, run_group
@@ -19,7 +20,8 @@ T = TypeVar("T")
 Rows = Sequence[Mapping[str, Any]]
 
 RETRIES = 5
-CHANNEL = "chamberlain"
+LOOK_SECONDS = 2.0
+"""How often a worker looks for what no notification told it of."""
 GAP_PAGE = 10_000
 STATEMENTS = 1_000
 # Queries go along indexes, in their order. Without these the planner reads whole rooms through a bitmap, or whole
@@ -29,7 +31,7 @@ _ESCAPE = "\ufdd0"
 _NUL = "\ufdd0n"
 _ESCAPED = "\ufdd0e"
 
-log = get_logger("store")
+_log = get_logger("store")
 
 
 def escape(value: Any) -> Any:
@@ -241,17 +243,18 @@ class PostgresDatabase(Database):
 
     dialect: Literal["sqlite", "postgres"] = "postgres"
 
-    def __init__(self, pool: Pool, writer: Any, now: Callable[[], int], *, shared: bool) -> None:
+    def __init__(self, pool: Pool, writer: Any, now: Callable[[], int]) -> None:
         super().__init__()
         self._pool = pool
         self._connection = writer
         self._inserts = Inserts()
         self._now = now
-        self._shared = shared
         self._queue: asyncio.Queue[Unit | None] = asyncio.Queue()
-        self._listener: Any = None
+        self._channel: Channel | None = None
+        self._connect: Callable[[], Awaitable[Any]] = pool.connect
         self._behind = asyncio.Lock()
         self._catching_up: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -268,12 +271,14 @@ class PostgresDatabase(Database):
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,
         )
-        database = cls(Pool(connect, pool_size), await connect(), now, shared=shared)
+        database = cls(Pool(connect, pool_size), await connect(), now)
         database.position = await database.read(position_of)
+        loop = asyncio.get_running_loop()
         if shared:
-            database._listener = await asyncpg.connect(url)
-            await database._listener.add_listener(CHANNEL, database._heard)
-        database._task = asyncio.get_running_loop().create_task(database._write_forever())
+            database._channel = Channel(partial(asyncpg.connect, url), database._heard)
+            await database._channel.open()
+            database._looking = loop.create_task(database._look_forever(database._channel))
+        database._task = loop.create_task(database._write_forever())
         return database
 
     async def read(
@@ -318,7 +323,17 @@ class PostgresDatabase(Database):
                     stopping = True
                     break
                 units.append(unit)
-            await self._write_group(tx, units)
+            try:
+                if self._connection.is_closed():
+                    self._connection = await self._connect()
+                    tx = PostgresTx(self._connection, self._inserts)
+                await self._write_group(tx, units)
+            except Exception as error:
+                # The writer outlives the database server; what it was given meanwhile is refused.
+                _log.error("could not write", error=repr(error))
+                for waiting in units:
+                    waiting.error = waiting.error or error
+                    waiting.deliver(waiting)
 
     async def _write_group(self, tx: PostgresTx, units: list[Unit]) -> None:
         changes: list[Change] = []
@@ -342,9 +357,9 @@ class PostgresDatabase(Database):
             break
         for unit in units:
             unit.deliver(unit)
-        if changes and self._shared:
+        if changes and self._channel is not None:
             # After the writers: their answers need not wait for the other workers.
-            await self._listener.execute("SELECT pg_notify($1, $2)", CHANNEL, str(changes[-1].position))
+            await self._channel.tell(changes[-1].position)
 
     async def _write_apart(self, tx: PostgresTx, units: list[Unit]) -> None:
         for unit in units:
@@ -366,23 +381,41 @@ class PostgresDatabase(Database):
                 return
             self._told(gap)
 
-    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
-        if int(payload) > self.position:
-            task = asyncio.get_running_loop().create_task(self._catch_up(int(payload)))
+    def _heard(self, position: int) -> None:
+        if position > self.position:
+            task = asyncio.get_running_loop().create_task(self._catch_up(position))
             self._catching_up.add(task)
             task.add_done_callback(self._catching_up.discard)
 
+    async def _look_forever(self, channel: Channel) -> None:
+        """Find what no notification told of."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await channel.open()
+                position = await self.read(position_of)
+            except LOST as error:
+                _log.warning("could not look for news", error=repr(error))
+            else:
+                await self._catch_up(position)
+
     async def _catch_up(self, position: int) -> None:
-        async with self._behind:
-            await self._read_gap(position + 1)
+        try:
+            async with self._behind:
+                await self._read_gap(position + 1)
+        except LOST as error:
+            _log.warning("could not read what other workers did", error=repr(error))
 
     async def close(self) -> None:
         """Finish what was given to the writer and close every connection."""
         await self._queue.put(None)
         if self._task is not None:
             await self._task
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait((self._looking,))
         await asyncio.gather(*self._catching_up)
-        if self._listener is not None:
-            await self._listener.close()
+        if self._channel is not None:
+            await self._channel.close()
         await self._connection.close()
         await self._pool.close()

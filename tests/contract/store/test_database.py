@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from chamberlain.store.connect import open_database
 from chamberlain.store.database import Database, position_of
 from chamberlain.store.sequences import Sequence
 from chamberlain.store.tx import Change, Read, Write
+from tests.support.postgres import Postgres
 
 
 async def put(tx: Write, key: str, value: str) -> str:
@@ -123,3 +125,24 @@ async def test_ids_are_given_once(db: Database) -> None:
     ids = [n for block in taken for n in block]
 
     assert len(set(ids)) == len(ids) == 2 * 2904
+
+
+async def test_the_database_server_may_go_away_and_come_back(postgres: Postgres) -> None:
+    """What is written while connections are cut fails; what is written afterwards is there, and others hear of it."""
+    url = postgres.new_database()
+    db = await open_database(url, lambda: 0, shared=True)
+    other = await open_database(url, lambda: 0, shared=True)
+    told: list[Change] = []
+    other.subscribe(told.extend)
+    await db.write(put, "before", "1")
+    postgres.cut_connections(url)
+    outcomes = [await asyncio.gather(db.write(put, f"k{n}", "2"), return_exceptions=True) for n in range(3)]
+
+    assert await db.write(put, "after", "3") == "3"
+    assert await db.read(fetch, ["before", "after"]) == {"before": "1", "after": "3"}
+    assert any(not isinstance(outcome, Exception) for (outcome,) in outcomes)
+    async with asyncio.timeout(20):
+        while not any(change.entity == "after" for change in told):
+            await asyncio.sleep(0.01)
+    await db.close()
+    await other.close()
