@@ -80,6 +80,16 @@ async def find_stored(tx: Read, event_id: str) -> StoredEvent | None:
     return None if row is None else stored(row)
 
 
+async def find_thread(tx: Read, room_id: str, event_id: str) -> str | None:
+    """Give the root of the thread that an event of the room is in, or None."""
+    found: str | None = await tx.value(
+        "SELECT thread FROM events WHERE event_id = :event_id AND room_id = :room_id",
+        event_id=event_id,
+        room_id=room_id,
+    )
+    return found
+
+
 async def list_stored(tx: Read, event_ids: Collection[str]) -> dict[str, StoredEvent]:
     """Give those of the events that were accepted, by id."""
     rows = await tx.all(

@@ -5,7 +5,7 @@ rows of `notifications` add what concerns a single user. Unread is what came aft
 and their own last event.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -14,7 +14,7 @@ from chamberlain.matrix.push_rules import decode_ruleset, has_own_rules
 from chamberlain.store.account_data import push_rules_of
 from chamberlain.store.database import position_of
 from chamberlain.store.receipts import MAIN, READ, READ_PRIVATE, UNTHREADED
-from chamberlain.store.tx import Read
+from chamberlain.store.tx import Read, Row
 
 
 class Count(msgspec.Struct, gc=False):
@@ -92,19 +92,32 @@ async def load(tx: Read, user_id: str, room_ids: Collection[str]) -> dict[str, U
     await _from_own_events(tx, user_id, marks)
     await _from_receipts(tx, user_id, marks)
     found = {room_id: Unread(position, own_rules, Count(), {}) for room_id in room_ids}
-    if not own_rules:
-        await _count_for_all(tx, user_id, marks, found)
-    await _count_own(tx, user_id, marks, found)
+    rows = await _own_rows(tx, user_id, marks)
+    for_all = {} if own_rules else await _counts_of(tx, marks)
+    threaded = {room_id for room_id, thread, *_ in rows if thread != MAIN}
+    threaded.update(room for room, now in for_all.items() if now.threads > marks[room].whole.threads)
+    if threaded:
+        await _from_own_threads(tx, user_id, threaded, marks)
+    for room_id, now in for_all.items():
+        mark, main = marks[room_id], found[room_id].main
+        main.add(max(now.notify - mark.main.notify, 0), max(now.highlight - mark.main.highlight, 0))
+        if now.threads > mark.whole.threads:
+            await _count_threads(tx, user_id, room_id, mark, found[room_id])
+    _count_own(rows, marks, found)
     return found
 
 
 async def _from_own_events(tx: Read, user_id: str, marks: Mapping[str, _Marks]) -> None:
-    """Who writes has read: their newest event of the main timeline, and the one that brought them in."""
+    """Who writes has read: their newest event of the main timeline, and the one that brought them in.
+
+    Another name is told to every room, and says nothing about what was read there.
+    """
     rows = await tx.all(
         "SELECT e.room_id, e.position, e.notify_count, e.highlight_count, e.thread_notify_count"
         " FROM rooms r CROSS JOIN events e WHERE r.room_id = ANY(:rooms) AND e.nid = ("
         "SELECT x.nid FROM events x WHERE x.sender = :user_id AND x.room_id = r.room_id AND x.position > 0"
-        " AND x.thread IS NULL AND x.rejected IS NULL ORDER BY x.position DESC LIMIT 1)",
+        " AND x.thread IS NULL AND x.type <> 'm.room.member' AND x.rejected IS NULL"
+        " ORDER BY x.position DESC LIMIT 1)",
         rooms=list(marks),
         user_id=user_id,
     )
@@ -112,7 +125,7 @@ async def _from_own_events(tx: Read, user_id: str, marks: Mapping[str, _Marks]) 
         marks[room_id].read_main(_Mark(*mark))
     rows = await tx.all(
         "SELECT m.room_id, e.position, e.notify_count, e.highlight_count, e.thread_notify_count"
-        " FROM memberships m JOIN events e ON e.event_id = m.event_id"
+        " FROM memberships m JOIN events e ON e.room_id = m.room_id AND e.position = m.joined_position"
         " WHERE m.user_id = :user_id AND m.room_id = ANY(:rooms)",
         rooms=list(marks),
         user_id=user_id,
@@ -144,48 +157,57 @@ async def _from_receipts(tx: Read, user_id: str, marks: Mapping[str, _Marks]) ->
             threads[thread] = max(position, threads.get(thread, 0))
 
 
-async def _count_for_all(
-    tx: Read, user_id: str, marks: Mapping[str, _Marks], found: Mapping[str, Unread]
+async def _from_own_threads(
+    tx: Read, user_id: str, room_ids: Collection[str], marks: Mapping[str, _Marks]
 ) -> None:
+    """Who writes in a thread has read it."""
+    rows = await tx.all(
+        "SELECT room_id, thread, MAX(position) FROM events WHERE sender = :user_id AND room_id = ANY(:rooms)"
+        " AND position > :position AND thread IS NOT NULL AND rejected IS NULL GROUP BY room_id, thread",
+        user_id=user_id,
+        rooms=list(room_ids),
+        position=min(marks[room_id].whole.position for room_id in room_ids),
+    )
+    for room_id, thread, position in rows:
+        threads = marks[room_id].threads
+        threads[thread] = max(position, threads.get(thread, 0))
+
+
+async def _counts_of(tx: Read, room_ids: Collection[str]) -> dict[str, _Mark]:
+    """The room-wide counts as they are now."""
     rows = await tx.all(
         "SELECT room_id, notify_count, highlight_count, thread_notify_count FROM rooms"
         " WHERE room_id = ANY(:rooms)",
-        rooms=list(marks),
+        rooms=list(room_ids),
     )
-    for room_id, notify, highlight, threads in rows:
-        mark = marks[room_id]
-        found[room_id].main = Count(
-            max(notify - mark.main.notify, 0), max(highlight - mark.main.highlight, 0)
-        )
-        if threads > mark.whole.threads:
-            await _count_threads(tx, user_id, room_id, mark, found[room_id])
+    return {room_id: _Mark(0, *counts) for room_id, *counts in rows}
 
 
 async def _count_threads(tx: Read, user_id: str, room_id: str, mark: _Marks, unread: Unread) -> None:
     rows = await tx.all(
-        "SELECT thread, sender, position, notifies FROM events WHERE room_id = :room_id AND thread IS NOT NULL"
-        " AND position > :position AND rejected IS NULL AND NOT soft_failed ORDER BY position",
+        "SELECT thread, sender, position, notifies, highlights FROM events WHERE room_id = :room_id"
+        " AND thread IS NOT NULL AND position > :position AND rejected IS NULL AND NOT soft_failed ORDER BY position",
         room_id=room_id,
         position=mark.whole.position,
     )
-    for thread, sender, position, notifies in rows:
-        if sender == user_id:
-            unread.threads.pop(thread, None)
-        elif notifies and position > mark.of_thread(thread):
-            unread.in_thread(thread).add(1, 0)
+    for thread, sender, position, notifies, highlights in rows:
+        if (notifies or highlights) and sender != user_id and position > mark.of_thread(thread):
+            unread.in_thread(thread).add(int(notifies), int(highlights))
 
 
-async def _count_own(
-    tx: Read, user_id: str, marks: Mapping[str, _Marks], found: Mapping[str, Unread]
-) -> None:
+async def _own_rows(tx: Read, user_id: str, marks: Mapping[str, _Marks]) -> list[Row]:
+    """What concerns the user alone: room, thread, position, notify, highlight."""
     lows = [min(mark.main.position, mark.whole.position) for mark in marks.values()]
-    rows = await tx.all(
+    return await tx.all(
         "SELECT room_id, thread, position, notify, highlight FROM notifications"
         " WHERE user_id = :user_id AND position > :position AND room_id = ANY(:rooms)",
         user_id=user_id,
         position=min(lows),
         rooms=list(marks),
     )
+
+
+def _count_own(rows: Sequence[Row], marks: Mapping[str, _Marks], found: Mapping[str, Unread]) -> None:
     for room_id, thread, position, notify, highlight in rows:
         mark = marks[room_id]
         if thread == MAIN:

@@ -96,6 +96,8 @@ async def _load_at_once(tx: Read, user_id: str, rooms: Sequence[str]) -> dict[st
 
 def _count(mark: Unread, user_id: str, entry: Entry) -> None:
     thread = entry.event.thread
+    if entry.event.sender == user_id and entry.event.type == "m.room.member":
+        return
     if entry.event.sender == user_id:
         if thread is None:
             mark.main = Count()

@@ -75,11 +75,14 @@ def follow_from(
     server_name: str,
     received_at: int,
     txn: tuple[str, str] | None,
+    thread: str | None,
 ) -> None:
-    """Add the event and all that follows from it to the chain. `txn`: (device, transaction id)."""
+    """Add the event and all that follows from it to the chain.
+
+    `txn`: (device, transaction id); `thread`: the root of the thread that the event is in.
+    """
     event = stored.event
     relation = relation_of(event) or (None, None, None)
-    thread = relation[0] if relation[1] == "m.thread" else None
     before = (chain.head.line, chain.ver)
     _count(chain, notified, in_thread=thread is not None)
     chain.follow(stored)
@@ -161,6 +164,7 @@ def _row(
         "thread": thread,
         "contains_url": isinstance(event.content.get("url"), str),
         "notifies": notified.notify_all,
+        "highlights": notified.highlight_all,
         "notify_count": notify_count,
         "highlight_count": highlight_count,
         "thread_notify_count": thread_notify_count,
@@ -173,12 +177,12 @@ def _row(
 
 def _count(chain: Chain, notified: Notified, *, in_thread: bool) -> None:
     notify, highlight, threads = chain.counts
-    if notified.notify_all:
-        if in_thread:
-            threads += 1
-        else:
-            notify += 1
-    chain.counts = (notify, highlight + notified.highlight_all, threads)
+    if in_thread:
+        threads += notified.notify_all
+    else:
+        notify += notified.notify_all
+        highlight += notified.highlight_all
+    chain.counts = (notify, highlight, threads)
 
 
 def _summarize(chain: Chain, event: Event, *, is_new: bool) -> None:

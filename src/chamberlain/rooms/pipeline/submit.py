@@ -15,7 +15,7 @@ from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import RoomVersion
 from chamberlain.rooms.notifications import Notifications
 from chamberlain.rooms.pipeline.chain import Chain
-from chamberlain.rooms.pipeline.consequences import follow_from
+from chamberlain.rooms.pipeline.consequences import follow_from, relation_of
 from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.head import Head, Heads, Stored
 from chamberlain.rooms.pipeline.redact import redact_target
@@ -24,7 +24,7 @@ from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.tasks import Tasks
 from chamberlain.store.commit import AliasTaken, commit
 from chamberlain.store.database import Database
-from chamberlain.store.events import find_by_txn
+from chamberlain.store.events import find_by_txn, find_thread
 from chamberlain.store.rooms import RoomRow
 from chamberlain.store.sequences import Sequence as Ids
 
@@ -351,6 +351,7 @@ class Submit:
             server_name=self._server_name,
             received_at=now,
             txn=None if txn is None else (txn.device, txn.txn_id),
+            thread=await self._thread_of(event),
         )
         chain.drafted[event.event_id] = event
         if event.state_key is not None:
@@ -367,6 +368,14 @@ class Submit:
                 }
             )
         return event
+
+    async def _thread_of(self, event: Event) -> str | None:
+        """The root of the thread that an event is in, by itself or with what it relates to."""
+        relation = relation_of(event)
+        if relation is None:
+            return None
+        target, kind, _ = relation
+        return target if kind == "m.thread" else await self._db.read(find_thread, event.room_id, target)
 
 
 def _fetched(future: asyncio.Future[EventID]) -> None:
