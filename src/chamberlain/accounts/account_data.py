@@ -13,10 +13,10 @@ from chamberlain.matrix.types import JsonObject
 from chamberlain.store import account_data as rows
 from chamberlain.store.account_data import PUSH_RULES
 from chamberlain.store.database import Database
+from chamberlain.store.receipts import FULLY_READ
 from chamberlain.store.tx import Write
 
 TAG: Final = "m.tag"
-FULLY_READ: Final = "m.fully_read"
 GLOBAL: Final = ""
 """In the place of a room id: the account data of no room."""
 MAX_TYPE: Final = 255

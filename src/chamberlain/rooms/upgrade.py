@@ -33,9 +33,9 @@ from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.store import aliases, directory, events, memberships, room_state
 from chamberlain.store.database import Database
+from chamberlain.store.spaces import SPACE_CHILD
 from chamberlain.store.tx import Read
 
-SPACE_CHILD: Final = "m.space.child"
 BATCH: Final = 100
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, LiteralString
 import msgspec
 import orjson
 
+from chamberlain.store.patterns import escaped
 from chamberlain.store.tx import Read, Row
 
 Direction = Literal["f", "b"]
@@ -279,6 +280,5 @@ def _room(row: Row) -> RoomRow:
 
 
 def _like(before: str, text: str, after: str) -> str:
-    """A LIKE pattern (with `!` to escape) for the text in any case."""
-    escaped = text.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return before + escaped + after
+    """A LIKE pattern for the text in any case."""
+    return before + escaped(text.lower()) + after

@@ -6,6 +6,7 @@ from typing import LiteralString
 import msgspec
 
 from chamberlain.store import kinds
+from chamberlain.store.patterns import containing
 from chamberlain.store.tx import Read, Write
 
 _FOUND: LiteralString = " FROM published_rooms p JOIN room_summaries s ON s.room_id = p.room_id"
@@ -107,7 +108,7 @@ def _where(wanted: Wanted) -> tuple[LiteralString, dict[str, object]]:
     params: dict[str, object] = {}
     if wanted.term:
         where += _TERM
-        params |= {"term": _containing(wanted.term.lower()), "as_given": _containing(wanted.term)}
+        params |= {"term": containing(wanted.term.lower()), "as_given": containing(wanted.term)}
     if wanted.types is not None:
         where += " AND (s.room_type = ANY(:types)" + (
             " OR s.room_type IS NULL)" if None in wanted.types else ")"
@@ -118,11 +119,6 @@ def _where(wanted: Wanted) -> tuple[LiteralString, dict[str, object]]:
 
 def _named(types: Collection[str | None]) -> list[str]:
     return sorted(kind for kind in types if kind is not None)
-
-
-def _containing(term: str) -> str:
-    """The LIKE pattern of what contains the term as it is."""
-    return "%" + term.replace("!", "!!").replace("%", "!%").replace("_", "!_") + "%"
 
 
 async def move(tx: Write, old_room: str, new_room: str, now: int) -> None:

@@ -17,6 +17,8 @@ SCANNED: Final = 5_000
 """How many events one page with a filter looks at."""
 _LATELY: Final = 20
 
+_FORWARDS: LiteralString = "ORDER BY e.depth, e.position"
+_BACKWARDS: LiteralString = "ORDER BY e.depth DESC, e.position DESC"
 _TIMELINE: LiteralString = "e.position IS NOT NULL AND e.rejected IS NULL AND NOT e.soft_failed"
 
 
@@ -77,9 +79,7 @@ async def page(
             low = (edge[0], edge[1] + 1)
         elif edge is not None:
             high = edge
-    order: LiteralString = (
-        "ORDER BY e.depth DESC, e.position DESC" if backwards else "ORDER BY e.depth, e.position"
-    )
+    order = _BACKWARDS if backwards else _FORWARDS
     rows = await tx.all(
         f"SELECT {STORED_COLUMNS} FROM events e WHERE e.room_id = :room_id"
         " AND (e.depth, e.position) >= (:low_depth, :low_order)"
@@ -105,9 +105,7 @@ async def page(
 
 async def _edge(tx: Read, room_id: str, low: Place, high: Place, *, backwards: bool) -> Place | None:
     """The event just beyond those that a filtered page looks at; only the index is read."""
-    order: LiteralString = (
-        "ORDER BY e.depth DESC, e.position DESC" if backwards else "ORDER BY e.depth, e.position"
-    )
+    order = _BACKWARDS if backwards else _FORWARDS
     row = await tx.one(
         "SELECT e.depth, e.position FROM events e WHERE e.room_id = :room_id"
         " AND (e.depth, e.position) >= (:low_depth, :low_order)"
@@ -167,23 +165,14 @@ async def list_by_time(
     tx: Read, room_id: str, ts: int, direction: Literal["f", "b"], limit: int, skip: int = 0
 ) -> list[StoredEvent]:
     """Give the events nearest to a time (ms), not earlier than it (`f`) or not later (`b`), the nearest first."""
-    if direction == "f":
-        rows = await tx.all(
-            f"SELECT {STORED_COLUMNS} FROM events e WHERE e.room_id = :room_id AND e.origin_server_ts >= :ts"
-            f" AND {_TIMELINE} ORDER BY e.origin_server_ts, e.depth, e.position LIMIT :limit OFFSET :skip",
-            room_id=room_id,
-            ts=ts,
-            limit=limit,
-            skip=skip,
-        )
-    else:
-        rows = await tx.all(
-            f"SELECT {STORED_COLUMNS} FROM events e WHERE e.room_id = :room_id AND e.origin_server_ts <= :ts"
-            f" AND {_TIMELINE} ORDER BY e.origin_server_ts DESC, e.depth DESC, e.position DESC"
-            " LIMIT :limit OFFSET :skip",
-            room_id=room_id,
-            ts=ts,
-            limit=limit,
-            skip=skip,
-        )
+    side: LiteralString = "e.origin_server_ts >= :ts" if direction == "f" else "e.origin_server_ts <= :ts"
+    way: LiteralString = "" if direction == "f" else " DESC"
+    rows = await tx.all(
+        f"SELECT {STORED_COLUMNS} FROM events e WHERE e.room_id = :room_id AND {side} AND {_TIMELINE}"
+        f" ORDER BY e.origin_server_ts{way}, e.depth{way}, e.position{way} LIMIT :limit OFFSET :skip",
+        room_id=room_id,
+        ts=ts,
+        limit=limit,
+        skip=skip,
+    )
     return [stored(row) for row in rows]

@@ -1,10 +1,11 @@
 """Who is what in which room, now."""
 
 from collections.abc import Collection
+from typing import Final
 
 import msgspec
 
-from chamberlain.store.tx import Read, Write
+from chamberlain.store.tx import Read, Row, Write
 
 
 class Membership(msgspec.Struct, frozen=True):
@@ -21,6 +22,12 @@ class Membership(msgspec.Struct, frozen=True):
     forgotten: bool
 
 
+_SELECT: Final = (
+    "SELECT room_id, user_id, membership, event_id, sender, display_name, avatar_url, position, forgotten"
+    " FROM memberships"
+)
+
+
 class _MemberContent(msgspec.Struct):
     membership: str = "leave"
 
@@ -29,37 +36,38 @@ class _MemberEvent(msgspec.Struct):
     content: _MemberContent
 
 
+def _membership(row: Row) -> Membership:
+    return Membership(*(*row[:8], bool(row[8])))
+
+
 async def find(tx: Read, room_id: str, user_id: str) -> Membership | None:
     """Give a user's membership of a room, or None where they never had one."""
     row = await tx.one(
-        "SELECT room_id, user_id, membership, event_id, sender, display_name, avatar_url, position, forgotten"
-        " FROM memberships WHERE room_id = :room_id AND user_id = :user_id",
+        _SELECT + " WHERE room_id = :room_id AND user_id = :user_id",
         room_id=room_id,
         user_id=user_id,
     )
-    return None if row is None else Membership(*(*row[:8], bool(row[8])))
+    return None if row is None else _membership(row)
 
 
 async def rooms_of(tx: Read, user_id: str, memberships: Collection[str]) -> list[Membership]:
     """Give the rooms in which the user is one of `memberships`, in the order of their member events."""
     rows = await tx.all(
-        "SELECT room_id, user_id, membership, event_id, sender, display_name, avatar_url, position, forgotten"
-        " FROM memberships WHERE user_id = :user_id AND membership = ANY(:memberships) ORDER BY position",
+        _SELECT + " WHERE user_id = :user_id AND membership = ANY(:memberships) ORDER BY position",
         user_id=user_id,
         memberships=list(memberships),
     )
-    return [Membership(*(*row[:8], bool(row[8]))) for row in rows]
+    return [_membership(row) for row in rows]
 
 
 async def members_of(tx: Read, room_id: str, memberships: Collection[str]) -> list[Membership]:
     """Give the users that are one of `memberships` in the room, in the order of their ids."""
     rows = await tx.all(
-        "SELECT room_id, user_id, membership, event_id, sender, display_name, avatar_url, position, forgotten"
-        " FROM memberships WHERE room_id = :room_id AND membership = ANY(:memberships) ORDER BY user_id",
+        _SELECT + " WHERE room_id = :room_id AND membership = ANY(:memberships) ORDER BY user_id",
         room_id=room_id,
         memberships=list(memberships),
     )
-    return [Membership(*(*row[:8], bool(row[8]))) for row in rows]
+    return [_membership(row) for row in rows]
 
 
 async def joined_profiles(tx: Read, room_id: str) -> list[tuple[str, str | None, str | None]]:
@@ -81,17 +89,6 @@ async def local_members(tx: Read, room_id: str, memberships: Collection[str]) ->
         memberships=list(memberships),
     )
     return [row[0] for row in rows]
-
-
-async def sharing_rooms(tx: Read, user_id: str) -> set[str]:
-    """Give everyone who is joined to a room that the user is joined to, the user included."""
-    rows = await tx.all(
-        "SELECT DISTINCT other.user_id FROM memberships own"
-        " JOIN memberships other ON other.room_id = own.room_id AND other.membership = 'join'"
-        " WHERE own.user_id = :user_id AND own.membership = 'join'",
-        user_id=user_id,
-    )
-    return {row[0] for row in rows} | {user_id}
 
 
 async def rooms_shared(tx: Read, user_id: str, other: str) -> list[str]:

@@ -15,6 +15,7 @@ FULLY_READ: Final = "m.fully_read"
 UNTHREADED: Final = ""
 MAIN: Final = "main"
 _MAX_RELATIONS: Final = 10
+_SELECT: Final = "SELECT room_id, user_id, type, thread, event_id, event_position, ts, position FROM receipts"
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -67,8 +68,8 @@ async def put(tx: Write, receipt: Receipt) -> bool:
 async def in_rooms_since(tx: Read, room_ids: Collection[str], since: int, upto: int) -> list[Receipt]:
     """Give the public receipts of these rooms that moved at since < position ≤ upto, in that order."""
     rows = await tx.all(
-        "SELECT room_id, user_id, type, thread, event_id, event_position, ts, position FROM receipts"
-        " WHERE room_id = ANY(:room_ids) AND position > :since AND position <= :upto AND type = :type"
+        _SELECT
+        + " WHERE room_id = ANY(:room_ids) AND position > :since AND position <= :upto AND type = :type"
         " ORDER BY position",
         room_ids=list(room_ids),
         since=since,
@@ -81,8 +82,7 @@ async def in_rooms_since(tx: Read, room_ids: Collection[str], since: int, upto: 
 async def private_since(tx: Read, user_id: str, since: int, upto: int) -> list[Receipt]:
     """Give the user's private receipts that moved at since < position ≤ upto, in that order."""
     rows = await tx.all(
-        "SELECT room_id, user_id, type, thread, event_id, event_position, ts, position FROM receipts"
-        " WHERE user_id = :user_id AND position > :since AND position <= :upto AND type = :type"
+        _SELECT + " WHERE user_id = :user_id AND position > :since AND position <= :upto AND type = :type"
         " ORDER BY position",
         user_id=user_id,
         since=since,
@@ -95,8 +95,7 @@ async def private_since(tx: Read, user_id: str, since: int, upto: int) -> list[R
 async def of_user(tx: Read, user_id: str, room_ids: Collection[str]) -> list[Receipt]:
     """Give all receipts of a user in these rooms, private and public, threaded and not."""
     rows = await tx.all(
-        "SELECT room_id, user_id, type, thread, event_id, event_position, ts, position FROM receipts"
-        " WHERE user_id = :user_id AND room_id = ANY(:room_ids) ORDER BY room_id, position",
+        _SELECT + " WHERE user_id = :user_id AND room_id = ANY(:room_ids) ORDER BY room_id, position",
         user_id=user_id,
         room_ids=list(room_ids),
     )

@@ -1,6 +1,7 @@
 """Accounts: who has one, and what it may do. A row is never deleted, so that an id is never given twice."""
 
 from collections.abc import Sequence
+from typing import Any, LiteralString
 
 import msgspec
 
@@ -117,74 +118,52 @@ async def erased_among(tx: Read, user_ids: Sequence[str]) -> set[str]:
 
 async def set_password(tx: Write, user_id: str, password_hash: str | None) -> bool:
     """Change the password, None for no password; False where there is no such account, or no longer."""
-    return await _changed(
+    return await _update(
         tx,
-        user_id,
-        await tx.run(
-            "UPDATE users SET password_hash = :password_hash"
-            " WHERE user_id = :user_id AND deactivated_at IS NULL",
-            user_id=user_id,
-            password_hash=password_hash,
-        ),
+        "UPDATE users SET password_hash = :password_hash WHERE user_id = :user_id AND deactivated_at IS NULL",
+        user_id=user_id,
+        password_hash=password_hash,
     )
 
 
 async def set_admin(tx: Write, user_id: str, admin: bool) -> bool:
     """Make the user an administrator, or no longer; False where there is no such account."""
-    return await _changed(
-        tx,
-        user_id,
-        await tx.run(
-            "UPDATE users SET admin = :admin WHERE user_id = :user_id", user_id=user_id, admin=admin
-        ),
+    return await _update(
+        tx, "UPDATE users SET admin = :admin WHERE user_id = :user_id", user_id=user_id, admin=admin
     )
 
 
 async def set_user_type(tx: Write, user_id: str, user_type: str | None) -> bool:
     """Change the kind of account; False where there is no such account."""
-    return await _changed(
+    return await _update(
         tx,
-        user_id,
-        await tx.run(
-            "UPDATE users SET user_type = :user_type WHERE user_id = :user_id",
-            user_id=user_id,
-            user_type=user_type,
-        ),
+        "UPDATE users SET user_type = :user_type WHERE user_id = :user_id",
+        user_id=user_id,
+        user_type=user_type,
     )
 
 
 async def set_locked(tx: Write, user_id: str, since: int | None) -> bool:
     """Lock the account from `since` (ms) on, None to unlock it; False where there is no such account."""
-    return await _changed(
-        tx,
-        user_id,
-        await tx.run(
-            "UPDATE users SET locked_at = :since WHERE user_id = :user_id", user_id=user_id, since=since
-        ),
+    return await _update(
+        tx, "UPDATE users SET locked_at = :since WHERE user_id = :user_id", user_id=user_id, since=since
     )
 
 
 async def set_suspended(tx: Write, user_id: str, since: int | None) -> bool:
     """Suspend the account from `since` (ms) on, None to lift it; False where there is no such account."""
-    return await _changed(
-        tx,
-        user_id,
-        await tx.run(
-            "UPDATE users SET suspended_at = :since WHERE user_id = :user_id", user_id=user_id, since=since
-        ),
+    return await _update(
+        tx, "UPDATE users SET suspended_at = :since WHERE user_id = :user_id", user_id=user_id, since=since
     )
 
 
 async def set_shadow_banned(tx: Write, user_id: str, since: int | None) -> bool:
     """Shadow-ban the account from `since` (ms) on, None to lift it; False where there is no such account."""
-    return await _changed(
+    return await _update(
         tx,
-        user_id,
-        await tx.run(
-            "UPDATE users SET shadow_banned_at = :since WHERE user_id = :user_id",
-            user_id=user_id,
-            since=since,
-        ),
+        "UPDATE users SET shadow_banned_at = :since WHERE user_id = :user_id",
+        user_id=user_id,
+        since=since,
     )
 
 
@@ -193,41 +172,31 @@ async def deactivate(tx: Write, user_id: str, now: int, *, erase: bool) -> bool:
 
     A second call changes nothing, but that `erase` is remembered from the first call with it.
     """
-    return await _changed(
+    return await _update(
         tx,
-        user_id,
-        await tx.run(
-            "UPDATE users SET password_hash = NULL, admin = FALSE,"
-            " deactivated_at = coalesce(deactivated_at, CAST(:now AS BIGINT)),"
-            " erased_at = coalesce(erased_at, CAST(:erased_at AS BIGINT)) WHERE user_id = :user_id",
-            user_id=user_id,
-            now=now,
-            erased_at=now if erase else None,
-        ),
+        "UPDATE users SET password_hash = NULL, admin = FALSE,"
+        " deactivated_at = coalesce(deactivated_at, CAST(:now AS BIGINT)),"
+        " erased_at = coalesce(erased_at, CAST(:erased_at AS BIGINT)) WHERE user_id = :user_id",
+        user_id=user_id,
+        now=now,
+        erased_at=now if erase else None,
     )
 
 
 async def upgrade_guest(tx: Write, user_id: str, password_hash: str | None) -> bool:
     """Make a guest a full user; False where the user is no guest."""
-    return await _changed(
+    return await _update(
         tx,
-        user_id,
-        await tx.run(
-            "UPDATE users SET guest = FALSE, password_hash = :password_hash WHERE user_id = :user_id"
-            " AND guest AND deactivated_at IS NULL",
-            user_id=user_id,
-            password_hash=password_hash,
-        ),
+        "UPDATE users SET guest = FALSE, password_hash = :password_hash WHERE user_id = :user_id"
+        " AND guest AND deactivated_at IS NULL",
+        user_id=user_id,
+        password_hash=password_hash,
     )
 
 
-async def lock_row(tx: Write, user_id: str) -> bool:
-    """Hold the account's row to the end of the transaction; False where there is no such account."""
-    found = await tx.value("SELECT user_id FROM users WHERE user_id = :user_id FOR UPDATE", user_id=user_id)
-    return found is not None
-
-
-async def _changed(tx: Write, user_id: str, rows: int) -> bool:
-    if rows:
+async def _update(tx: Write, sql: LiteralString, *, user_id: str, **params: Any) -> bool:
+    """Change an account, and have its followers told; False where there is none to change."""
+    changed = await tx.run(sql, user_id=user_id, **params)
+    if changed:
         tx.place(kinds.ACCESS, user_id)
-    return bool(rows)
+    return changed > 0
