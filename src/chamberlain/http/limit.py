@@ -35,16 +35,11 @@ class Limits:
     A bucket is one number: the time at which it will be full again.
     """
 
-    __slots__ = ("_buckets", "_clock", "_exempt")
+    __slots__ = ("_buckets", "_clock")
 
     def __init__(self, config: RateLimits, clock: Clock) -> None:
         self._clock = clock
         self._buckets = {limit: _Buckets(rate) for limit, rate in rates_of(config).items()}
-        self._exempt: frozenset[str] = frozenset()
-
-    def exempt(self, keys: frozenset[str]) -> None:
-        """From now on these users or addresses, and no others, are not limited."""
-        self._exempt = keys
 
     def check(self, limit: Limit, key: str) -> None:
         """Take one request out of the bucket of `key`.
@@ -53,7 +48,7 @@ class Limits:
             LimitExceeded: the bucket is empty; `retry_after_ms` says when it will not be.
         """
         buckets = self._buckets.get(limit)
-        if buckets is None or key in self._exempt:
+        if buckets is None:
             return
         now = self._clock.monotonic()
         full_at = max(buckets.full_at.get(key, now), now) + buckets.interval

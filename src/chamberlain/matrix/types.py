@@ -17,9 +17,6 @@ StateMap: TypeAlias = Mapping[StateKey, T_co]
 Millis = NewType("Millis", int)
 """Milliseconds since the Unix epoch."""
 
-EventNid = NewType("EventNid", int)
-"""The small number by which the database knows an event."""
-
 
 def text_of(content: JsonObject, key: str) -> str | None:
     """The value under a key where it is a string."""

@@ -39,7 +39,3 @@ class Rng:
     def choice(self, options: Sequence[T]) -> T:
         """One of `options`, each equally likely."""
         return options[self.below(len(options))]
-
-    def uniform(self, low: float, high: float) -> float:
-        """A number between `low` and `high`: the jitter of retries."""
-        return low + (high - low) * (int.from_bytes(self.bytes(6)) / (1 << 48))
