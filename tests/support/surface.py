@@ -40,7 +40,7 @@ class Field:
     def takes(self, value: Any) -> bool:
         """Whether the type of the field takes this JSON value."""
         try:
-            msgspec.convert(value, self.kind)
+            msgspec.json.decode(msgspec.json.encode(value), type=self.kind)
         except (ValueError, TypeError):
             return False
         return True
