@@ -5,7 +5,7 @@ from pathlib import Path
 from chamberlain.accounts.wiring import build_accounts
 from chamberlain.admin.audit import load_key
 from chamberlain.admin.wiring import build_admin
-from chamberlain.config import Config
+from chamberlain.config import Config, ConfigError
 from chamberlain.devices.wiring import build_devices
 from chamberlain.http.asgi import Application
 from chamberlain.http.endpoint import Limit
@@ -28,10 +28,6 @@ from chamberlain.sync.wiring import build_sync
 DAY_MS = 24 * 3_600_000
 
 
-class ConfigError(Exception):
-    """The settings and the data do not belong together; the message says what to do."""
-
-
 class App:
     """A built server. `start` begins its background work, `close` ends everything."""
 
@@ -45,6 +41,14 @@ class App:
     ) -> None:
         self.asgi = asgi
         self.services = services
+        self._rooms = (
+            services.accounts,
+            services.devices,
+            services.media,
+            services.rooms,
+            services.sync,
+            services.admin,
+        )
         self._http = http
         self._retention = retention
         self._figures = Figures(services)
@@ -53,36 +57,20 @@ class App:
 
     async def start(self) -> None:
         """Begin the background work."""
-        services = self.services
-        for room in (
-            services.accounts,
-            services.devices,
-            services.media,
-            services.rooms,
-            services.sync,
-            services.admin,
-        ):
+        for room in self._rooms:
             await room.start()
         self._retention.start()
         self._figures.start()
 
     async def close(self) -> None:
         """Answer long polls, end the background work and close the database. Nothing acknowledged is lost."""
-        services = self.services
-        services.shutdown.set()
+        self.services.shutdown.set()
         self._figures.close()
         await self._retention.close()
-        for room in (
-            services.admin,
-            services.sync,
-            services.rooms,
-            services.media,
-            services.devices,
-            services.accounts,
-        ):
+        for room in reversed(self._rooms):
             await room.close()
         await self._http.close()
-        await services.db.close()
+        await self.services.db.close()
 
 
 async def build(config: Config, *, clock: Clock | None = None, rng: Rng | None = None) -> App:
@@ -97,7 +85,7 @@ async def build(config: Config, *, clock: Clock | None = None, rng: Rng | None =
         clock.now,
         synchronous=config.database.synchronous,
         pool_size=config.database.pool_size,
-        shared=config.cluster.workers > 1 or config.cluster.shared,
+        shared=config.cluster.has_many_workers,
     )
     try:
         return await _build(config, clock, rng, db)
@@ -115,8 +103,9 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         verify_certificates=outbound.verify_certificates,
     )
     accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords, http)
-    shared = config.cluster.workers > 1 or config.cluster.shared
-    devices = build_devices(db, clock, config.server_name, accounts.last_seen, shared=shared)
+    devices = build_devices(
+        db, clock, config.server_name, accounts.last_seen, shared=config.cluster.has_many_workers
+    )
     media = build_media(db, clock, rng, config.media, config.media_path, config.server_name)
     rooms = build_rooms(
         db,
@@ -172,8 +161,9 @@ async def _claim(db: Database, server_name: str, rng: Rng) -> None:
     owner = await db.write(identity.claim, server_name, rng.id(8))
     if owner != server_name:
         raise ConfigError(
-            f"The data belong to the server {owner!r}, and the settings say {server_name!r}. A server's name can"
-            f" never change: set server_name to {owner!r}, or use another data folder and database."
+            "server_name",
+            f"the data belong to the server {owner!r}, and the settings say {server_name!r}. A server's name can"
+            f" never change: set server_name to {owner!r}, or use another data folder and database.",
         )
 
 

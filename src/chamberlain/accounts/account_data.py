@@ -11,12 +11,11 @@ from chamberlain.matrix.errors import BadJson, InvalidParam, MatrixError, NotFou
 from chamberlain.matrix.ids import parse_room_id
 from chamberlain.matrix.types import JsonObject
 from chamberlain.store import account_data as rows
-from chamberlain.store.account_data import PUSH_RULES
+from chamberlain.store.account_data import PUSH_RULES, TAG
 from chamberlain.store.database import Database
 from chamberlain.store.receipts import FULLY_READ
 from chamberlain.store.tx import Write
 
-TAG: Final = "m.tag"
 GLOBAL: Final = ""
 """In the place of a room id: the account data of no room."""
 MAX_TYPE: Final = 255

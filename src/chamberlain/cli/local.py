@@ -87,7 +87,7 @@ class InProcessApi:
         try:
             self._app = self._runner.run(composition.build(config))
             self._runner.run(self._app.start())
-        except (ConfigError, composition.ConfigError, OSError) as problem:
+        except (ConfigError, OSError) as problem:
             self._runner.close()
             raise click.ClickException(str(problem)) from problem
         if self._app.first_admin is not None:

@@ -137,7 +137,7 @@ class _Worker:
 
         try:
             app = await composition.build(self._config)
-        except (ConfigError, composition.ConfigError, OSError) as problem:
+        except (ConfigError, OSError) as problem:
             raise click.ClickException(str(problem)) from problem
         remember_name(self._config)
         edge = Edge()

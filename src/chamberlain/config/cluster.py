@@ -13,3 +13,8 @@ class Cluster(Section, frozen=True, kw_only=True):
     nats_url: str = ""
     """A NATS server that carries wake-ups between workers, as `nats://127.0.0.1:4222`. When empty, PostgreSQL
     does."""
+
+    @property
+    def has_many_workers(self) -> bool:
+        """Whether other processes change the database too, on this machine or another."""
+        return self.workers > 1 or self.shared

@@ -86,11 +86,11 @@ class RoomEventFilter(EventFilter, frozen=True, dict=True, omit_defaults=True):
         """Whether events of this room are wanted."""
         return self._rooms.wants(room_id)
 
-    def wants_event(self, type: str, sender: str, content: Mapping[str, Any]) -> bool:
-        """Whether an event with these fields is wanted, in a room that is."""
-        if self.contains_url is not None and ("url" in content) is not self.contains_url:
+    def wants_event(self, type: str, sender: str, contains_url: bool) -> bool:
+        """Whether such an event is wanted, in a room that is; `contains_url`: its content has a `url`."""
+        if self.contains_url is not None and contains_url != self.contains_url:
             return False
-        return self.matches(type, sender)
+        return self.is_open or self.matches(type, sender)
 
     @cached_property
     def _rooms(self) -> "_Choice":

@@ -14,6 +14,7 @@ from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.serialize import Viewer, client_events
 from chamberlain.rooms.visible import Seen, visible_events
 from chamberlain.store import account_data, relations
+from chamberlain.store.account_data import IGNORED_USERS
 from chamberlain.store.events import StoredEvent, list_by_nid
 from chamberlain.store.relations import Thread
 from chamberlain.store.tx import Read
@@ -21,7 +22,6 @@ from chamberlain.store.tx import Read
 REPLACE: Final = "m.replace"
 THREAD: Final = "m.thread"
 REFERENCE: Final = "m.reference"
-IGNORED_USERS: Final = "m.ignored_user_list"
 _ENCRYPTED: Final = "m.room.encrypted"
 
 

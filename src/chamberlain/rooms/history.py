@@ -246,10 +246,7 @@ async def _state(
         nids.update((await members(tx, point)).values())
     found = await list_by_nid(tx, nids)
     return [
-        event
-        for event in found.values()
-        if filter.matches(event.type, event.sender)
-        and (filter.contains_url is None or event.contains_url == filter.contains_url)
+        event for event in found.values() if filter.wants_event(event.type, event.sender, event.contains_url)
     ]
 
 

@@ -18,11 +18,10 @@ from chamberlain.matrix.push_rules import (
 from chamberlain.matrix.types import JsonObject, text_of
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.store import account_data
-from chamberlain.store.account_data import PUSH_RULES
+from chamberlain.store.account_data import PUSH_RULES, TAG
 from chamberlain.store.database import Database
 from chamberlain.store.tx import Write
 
-TAG: Final = "m.tag"
 DIRECT: Final = "m.direct"
 
 

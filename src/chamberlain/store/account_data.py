@@ -7,7 +7,9 @@ import msgspec
 from chamberlain.store import kinds
 from chamberlain.store.tx import Read, Write
 
+IGNORED_USERS = "m.ignored_user_list"
 PUSH_RULES = "m.push_rules"
+TAG = "m.tag"
 
 
 class AccountData(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from chamberlain.rooms.stream_tokens import StreamToken
 from chamberlain.rooms.typing import Typing
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import account_data, kinds
+from chamberlain.store.account_data import IGNORED_USERS
 from chamberlain.store.database import Database
 from chamberlain.store.receipts import Receipt
 from chamberlain.sync.assemble.block import Ask, Block, Loaded
@@ -29,7 +30,7 @@ from chamberlain.sync.lazy import KnownMembers
 from chamberlain.sync.marks import Marks
 from chamberlain.sync.presence import Presences
 from chamberlain.sync.request import SyncRequest
-from chamberlain.sync.wait import IGNORED_USERS, Waiting
+from chamberlain.sync.wait import Waiting
 
 _ACCOUNT_DATA: Final = frozenset({kinds.ACCOUNT_DATA, kinds.ROOM_ACCOUNT_DATA})
 _DEVICE_LISTS: Final = frozenset({kinds.DEVICE_LIST, kinds.USER_SIGNATURE})

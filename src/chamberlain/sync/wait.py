@@ -11,6 +11,7 @@ from chamberlain.rooms.typing import Typing
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.tasks import Tasks
 from chamberlain.store import kinds
+from chamberlain.store.account_data import IGNORED_USERS
 from chamberlain.store.database import Database
 from chamberlain.store.memberships import rooms_of
 from chamberlain.store.receipts import Receipt
@@ -26,7 +27,6 @@ vain for half a minute before it sends anything else."""
 ROUNDS_LATER: Final = 5
 """How many rounds of the event loop a woken poll lets pass: whoever made the news is answered first. Clients
 take their own event from /sync badly before they know its id, and a big room would keep its sender waiting."""
-IGNORED_USERS: Final = "m.ignored_user_list"
 _NOTED: Final = frozenset(
     {
         kinds.PRIVATE_RECEIPT,

@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from chamberlain.matrix.filters import Filter
+from chamberlain.matrix.event_types import MEMBER
+from chamberlain.matrix.filters import Filter, RoomEventFilter
 from chamberlain.rooms.serialize import Viewer
 from chamberlain.store.account_data import AccountData
 from chamberlain.store.events import StoredEvent
@@ -13,6 +14,8 @@ from chamberlain.store.receipts import Receipt
 from chamberlain.store.sync import Facts
 from chamberlain.store.unread import Unread
 
+NAMING: Final = frozenset({MEMBER, "m.room.name", "m.room.canonical_alias"})
+"""The types of state that clients make a room's name of."""
 DEFAULT_LIMIT: Final = 10
 MAX_LIMIT: Final = 100
 
@@ -53,23 +56,13 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     def wants_in_timeline(self, event: StoredEvent) -> bool:
         """Whether an event of a room that is wanted belongs into its timeline."""
-        wanted = self.filter.room.timeline
-        if not wanted.is_open and not wanted.matches(event.type, event.sender):
-            return False
-        if wanted.contains_url is not None and event.contains_url != wanted.contains_url:
-            return False
-        if not wanted.wants_room(event.room_id):
+        if not _wants(self.filter.room.timeline, event):
             return False
         return event.state_key is not None or event.sender not in self.ignored
 
     def wants_in_state(self, event: StoredEvent) -> bool:
         """Whether a state event of a room that is wanted belongs into its state."""
-        wanted = self.filter.room.state
-        if not wanted.is_open and not wanted.matches(event.type, event.sender):
-            return False
-        if wanted.contains_url is not None and event.contains_url != wanted.contains_url:
-            return False
-        return wanted.wants_room(event.room_id)
+        return _wants(self.filter.room.state, event)
 
     def knows(self, room_id: str, user_id: str) -> bool:
         """Whether the device has this member already, so that sending them again is redundant."""
@@ -77,6 +70,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             return False
         sent = self.known.get(room_id)
         return sent is not None and sent.get(user_id, self.since + 1) <= self.since
+
+
+def _wants(filter: RoomEventFilter, event: StoredEvent) -> bool:
+    return filter.wants_event(event.type, event.sender, event.contains_url) and filter.wants_room(
+        event.room_id
+    )
 
 
 class Block(msgspec.Struct):

@@ -18,12 +18,11 @@ from chamberlain.store.events import StoredEvent
 from chamberlain.store.receipts import Receipt, in_rooms_since
 from chamberlain.store.sync import Facts, current_members, facts
 from chamberlain.store.tx import Change
-from chamberlain.sync.assemble.block import Ask, Block
+from chamberlain.sync.assemble.block import NAMING, Ask, Block
 from chamberlain.sync.log import Entry, RoomLog
 from chamberlain.sync.marks import Marks
 
 ROOMS_KEPT: Final = 4_000
-_NAMING: Final = frozenset({MEMBER, "m.room.name", "m.room.canonical_alias"})
 
 
 class Recent:
@@ -74,7 +73,7 @@ class Recent:
             shown = shown[len(shown) - ask.limit :]
         state = _state_beside(ask, entries, shown)
         block = Block(limited=limited)
-        if any(entry.event.state_key is not None and entry.event.type in _NAMING for entry in entries):
+        if any(entry.event.state_key is not None and entry.event.type in NAMING for entry in entries):
             block.facts = await self._facts_of(log.room_id)
         if ask.is_lazy:
             state += await self._lazy_members(ask, log.room_id, shown, state, block.facts)
@@ -168,7 +167,7 @@ class Recent:
                 self._drops += 1
                 self._facts.pop(change.entity)
                 self._members.pop(change.entity)
-            elif arrived.event.state_key is not None and arrived.event.type in _NAMING:
+            elif arrived.event.state_key is not None and arrived.event.type in NAMING:
                 self._drops += 1
                 self._facts.pop(change.entity)
                 if arrived.event.type == MEMBER:

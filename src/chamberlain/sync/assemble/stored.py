@@ -13,13 +13,11 @@ from chamberlain.store.database import position_of
 from chamberlain.store.events import StoredEvent, list_stored
 from chamberlain.store.sync import Facts, facts
 from chamberlain.store.tx import Read
-from chamberlain.sync.assemble.block import Ask, Block, Loaded
+from chamberlain.sync.assemble.block import NAMING, Ask, Block, Loaded
 from chamberlain.sync.assemble.classify import Left, classify
 from chamberlain.sync.assemble.state import States, changed_states, full_states, left_state
 from chamberlain.sync.assemble.stripped import stripped_states
 from chamberlain.sync.assemble.timeline import Timeline, load_timeline, load_timelines
-
-_NAMING = frozenset({MEMBER, "m.room.name", "m.room.canonical_alias"})
 
 
 async def load_rooms(
@@ -82,7 +80,7 @@ def _need_heroes(ask: Ask, timeline: Timeline, known: Facts | None, *, is_fresh:
 
 def _renames(timeline: Timeline, state: Sequence[StoredEvent]) -> bool:
     """Whether the room's counts of members, or what it is called, may have changed."""
-    return any(event.state_key is not None and event.type in _NAMING for event in (*timeline.events, *state))
+    return any(event.state_key is not None and event.type in NAMING for event in (*timeline.events, *state))
 
 
 async def _write_events(
