@@ -67,8 +67,16 @@ class LastSeen:
 
     async def connections_of(self, user_id: str) -> list[Connection]:
         """The latest connections of the last 28 days, those not yet written too, the latest first."""
+        return self._with_fresh(user_id, await self._db.read(rows.list_of, user_id, MAX_OF_USER))
+
+    async def devices_and_connections_of(self, user_id: str) -> tuple[list[str], list[Connection]]:
+        """The ids of the user's devices, and what `connections_of` gives."""
+        devices, written = await self._db.read(rows.list_with_devices, user_id, MAX_OF_USER)
+        return devices, self._with_fresh(user_id, written)
+
+    def _with_fresh(self, user_id: str, written: list[Connection]) -> list[Connection]:
         found: dict[Key, int] = {}
-        for row in await self._db.read(rows.list_of, user_id, MAX_OF_USER):
+        for row in written:
             found[row.device_id, row.ip, row.user_agent] = row.last_seen
         for seen in (self._flushing, self._fresh):
             found.update(seen.get(user_id, {}))

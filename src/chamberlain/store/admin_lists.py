@@ -46,7 +46,7 @@ ROOM_ORDERS: Final[dict[str, tuple[LiteralString, bool]]] = {
 """What rooms can be sorted by, and whether the largest come first."""
 
 
-class UserRow(msgspec.Struct, frozen=True):
+class UserRow(msgspec.Struct, frozen=True, gc=False):
     """A user as lists show them; times in ms."""
 
     user_id: str
@@ -77,25 +77,25 @@ class UserFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Kinds of account to leave out; the empty one stands for accounts of no kind."""
 
 
-class RoomRow(msgspec.Struct, frozen=True):
-    """A room as lists show it."""
+class RoomRow(msgspec.Struct, frozen=True, gc=False):
+    """A room as lists show it, with the names that Synapse's lists have."""
 
     room_id: str
     version: str
     creator: str
     name: str | None
     topic: str | None
-    avatar_url: str | None
+    avatar_url: str | None = msgspec.field(name="avatar")
     canonical_alias: str | None
-    join_rule: str | None
+    join_rule: str | None = msgspec.field(name="join_rules")
     history_visibility: str | None
     guest_access: str | None
     encryption: str | None
     room_type: str | None
-    tombstone: str | None
+    tombstone: str | None = msgspec.field(name="replacement_room")
     federatable: bool
-    joined: int
-    local_joined: int
+    joined: int = msgspec.field(name="joined_members")
+    local_joined: int = msgspec.field(name="joined_local_members")
     state_events: int
     public: bool
 
@@ -199,19 +199,19 @@ def _user(row: Row) -> UserRow:
 
 
 _ROOM_COLUMNS: Final = (
-    "SELECT r.room_id, r.version, r.creator, s.name, s.topic, s.avatar_url, s.canonical_alias, s.join_rule,"
+    "SELECT s.room_id, r.version, r.creator, s.name, s.topic, s.avatar_url, s.canonical_alias, s.join_rule,"
     " s.history_visibility, s.guest_access, s.encryption, s.room_type, s.tombstone, s.federatable, s.joined,"
     " s.local_joined, s.state_events, (p.room_id IS NOT NULL)"
 )
 _ROOM_TABLES: Final = (
-    " FROM rooms r JOIN room_summaries s ON s.room_id = r.room_id"
-    " LEFT JOIN published_rooms p ON p.room_id = r.room_id"
+    " FROM room_summaries s JOIN rooms r ON r.room_id = s.room_id"
+    " LEFT JOIN published_rooms p ON p.room_id = s.room_id"
 )
 _ROOM_CONDITIONS: Final[tuple[tuple[str, LiteralString], ...]] = (
     (
         "text",
         "(lower(s.name) LIKE :text ESCAPE '!' OR lower(s.canonical_alias) LIKE :alias ESCAPE '!'"
-        " OR r.room_id = :room_id)",
+        " OR s.room_id = :room_id)",
     ),
     ("public", "(p.room_id IS NOT NULL) = :public"),
     ("empty", "(s.joined = 0) = :empty"),
@@ -240,18 +240,19 @@ async def list_rooms(
         + " ORDER BY "
         + column
         + way
-        + ", r.room_id LIMIT :limit OFFSET :start",
+        + ", s.room_id LIMIT :limit OFFSET :start",
         limit=limit,
         start=start,
         **params,
     )
-    total: int = await tx.value("SELECT count(*)" + _ROOM_TABLES + where, **params)
+    counted: LiteralString = _ROOM_TABLES + where if where else " FROM room_summaries"
+    total: int = await tx.value("SELECT count(*)" + counted, **params)
     return [_room(row) for row in rows], total
 
 
 async def find_room(tx: Read, room_id: str) -> RoomRow | None:
     """Give one room as lists show it, or None."""
-    row = await tx.one(_ROOM_COLUMNS + _ROOM_TABLES + " WHERE r.room_id = :room_id", room_id=room_id)
+    row = await tx.one(_ROOM_COLUMNS + _ROOM_TABLES + " WHERE s.room_id = :room_id", room_id=room_id)
     return None if row is None else _room(row)
 
 

@@ -38,6 +38,19 @@ async def list_of(tx: Read, user_id: str, limit: int) -> list[Connection]:
     return [Connection(*row) for row in rows]
 
 
+async def list_with_devices(tx: Read, user_id: str, limit: int) -> tuple[list[str], list[Connection]]:
+    """Give the devices of a user, and at most `limit` connections, the latest first; one query for both."""
+    rows = await tx.all(
+        "SELECT device_id, NULL, NULL, NULL FROM devices WHERE user_id = :user_id UNION ALL SELECT * FROM"
+        " (SELECT device_id, ip, user_agent, last_seen FROM connections WHERE user_id = :user_id"
+        " ORDER BY last_seen DESC, device_id, ip, user_agent LIMIT :limit) AS latest",
+        user_id=user_id,
+        limit=limit,
+    )
+    devices = [row[0] for row in rows if row[3] is None]
+    return devices, [Connection(user_id, *row) for row in rows if row[3] is not None]
+
+
 async def forget_before(tx: Write, before: int) -> int:
     """Forget what was last seen before that time (ms) and give how many there were."""
     return await tx.run("DELETE FROM connections WHERE last_seen < :before", before=before)

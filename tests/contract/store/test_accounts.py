@@ -439,4 +439,5 @@ async def test_only_so_many_connections_of_a_user_are_kept(db: Database) -> None
     assert await db.write(connections.forget_beyond, 3) == 0
 
     assert await db.read(connections.list_of, ALICE, 10) == many[:5:-1]
+    assert await db.read(connections.list_with_devices, ALICE, 2) == ([], many[:6:-1])
     assert await db.read(connections.list_of, BOB, 1) == few[1:]

@@ -9,7 +9,7 @@ from chamberlain.admin.leaving import EVACUATE_USER
 from chamberlain.admin.operation import SECRET, Done, OperationContext, Plan, Route, Scope, operation
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden
-from chamberlain.store import administrators, devices
+from chamberlain.store import administrators
 from chamberlain.store.administrators import LastAdministrator
 from chamberlain.store.users import User
 
@@ -176,16 +176,15 @@ class WhoisAnswer(msgspec.Struct, frozen=True):
 async def whois(ctx: OperationContext, request: Whois) -> WhoisAnswer:
     """Tell from which addresses, with which clients and when an account was used lately."""
     await guard.find_target(ctx, request.user_id)
-    of_devices: dict[str, list[Connection]] = {
-        row[0]: [] for row in await ctx.parts.db.read(devices.list_of, request.user_id)
-    }
-    for seen in await ctx.parts.accounts.last_seen.connections_of(request.user_id):
+    devices, connections = await ctx.parts.accounts.last_seen.devices_and_connections_of(request.user_id)
+    of_devices: dict[str, list[Connection]] = {device_id: [] for device_id in devices}
+    for seen in connections:
         device_id = seen.device_id if seen.device_id in of_devices else ""
         connection = Connection(seen.ip, seen.last_seen, seen.user_agent)
         of_devices.setdefault(device_id, []).append(connection)
     return WhoisAnswer(
         request.user_id,
-        {device_id: Device([Session(connections)]) for device_id, connections in of_devices.items()},
+        {device_id: Device([Session(seen_there)]) for device_id, seen_there in of_devices.items()},
     )
 
 

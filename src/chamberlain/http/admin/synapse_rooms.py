@@ -28,30 +28,10 @@ class ListRooms(Request):
     limit: Query[Offset] = 100
 
 
-class ListedRoom(msgspec.Struct):
-    """A room, as far as this server knows it."""
-
-    room_id: str
-    name: str | None
-    canonical_alias: str | None
-    joined_members: int
-    joined_local_members: int
-    version: str
-    creator: str
-    encryption: str | None
-    federatable: bool
-    public: bool
-    join_rules: str | None
-    guest_access: str | None
-    history_visibility: str | None
-    state_events: int
-    room_type: str | None
-
-
 class RoomList(Response):
     """A page of rooms, and where those before and after it begin."""
 
-    rooms: list[ListedRoom]
+    rooms: list[RoomRow]
     offset: int
     total_rooms: int
     next_batch: int | None = None
@@ -74,31 +54,11 @@ async def list_rooms(ctx: Context, request: ListRooms) -> RoomList:
     page = await run(ctx, rooms.list_rooms, wanted, facade=FACADE)
     end = request.start + len(page.rooms)
     return RoomList(
-        rooms=[_listed(room) for room in page.rooms],
+        rooms=page.rooms,
         offset=request.start,
         total_rooms=page.total,
         next_batch=end if page.rooms and end < page.total else None,
         prev_batch=max(0, request.start - limit) if request.start else None,
-    )
-
-
-def _listed(room: RoomRow) -> ListedRoom:
-    return ListedRoom(
-        room.room_id,
-        room.name,
-        room.canonical_alias,
-        room.joined,
-        room.local_joined,
-        room.version,
-        room.creator,
-        room.encryption,
-        room.federatable,
-        room.public,
-        room.join_rule,
-        room.guest_access,
-        room.history_visibility,
-        room.state_events,
-        room.room_type,
     )
 
 
@@ -112,9 +72,8 @@ class OneRoom(Request):
 async def get_room(ctx: Context, request: OneRoom) -> dict[str, Any]:
     """Look at a room."""
     found = await run(ctx, rooms.get_room, rooms.GetRoom(request.room_id), facade=FACADE)
-    return msgspec.structs.asdict(_listed(found.room)) | {
-        "topic": found.room.topic,
-        "avatar": found.room.avatar_url,
+    room: dict[str, Any] = msgspec.to_builtins(found.room)
+    return room | {
         "joined_local_devices": found.joined_local_devices,
         "forgotten": found.forgotten,
         "tombstoned": found.room.tombstone is not None,

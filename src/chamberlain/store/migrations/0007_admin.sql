@@ -91,3 +91,6 @@ CREATE TABLE registration_nonces (
     expires_at BIGINT NOT NULL
 ) /* without rowid */;
 CREATE INDEX registration_nonces_expiry ON registration_nonces (expires_at);
+
+-- The list of rooms in its usual order.
+CREATE INDEX room_summaries_name ON room_summaries (lower(COALESCE(name, '')), room_id);
