@@ -19,7 +19,7 @@ from chamberlain.http.errors import answer_to
 from chamberlain.http.listener import Entrance, Entrances
 from chamberlain.http.measure import REQUESTS
 from chamberlain.http.router import Router, unrecognized
-from chamberlain.http.sending import Send, send_stream, send_wire, to_wire
+from chamberlain.http.sending import PREFLIGHT, Send, send_stream, send_wire, to_wire
 from chamberlain.runtime import log
 from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
@@ -98,12 +98,10 @@ class Application:
         self, ctx: Context, entrance: Entrance, receive: Receive, send: Send
     ) -> tuple[str, int]:
         """Send the answer; the name of the endpoint and the status, for whoever measures."""
-        headers = [(b"x-request-id", ctx.request_id.encode())]
-        if cors.is_shared(ctx.raw_path):
-            if ctx.method == "OPTIONS":
-                await send_wire(send, (204, headers, b""), cors.PREFLIGHT)
-                return "preflight", 204
-            headers += cors.HEADERS
+        is_shared = cors.is_shared(ctx.raw_path)
+        if is_shared and ctx.method == "OPTIONS":
+            await send_wire(send, ctx, PREFLIGHT, is_shared=True)
+            return "preflight", 204
         name = "unrecognized"
         try:
             if not entrance.serves(ctx.path):
@@ -112,14 +110,14 @@ class Application:
             name = endpoint.name
             answer = await self._serve(endpoint, holes, ctx, entrance, receive)
             if isinstance(answer, Stream):
-                await send_stream(send, answer, headers)
+                await send_stream(send, ctx, answer, is_shared=is_shared)
                 return name, answer.status
             wire = to_wire(answer)
         except HungUp:
             return name, HUNG_UP
         except Exception as error:
             wire = to_wire(answer_to(error))
-        await send_wire(send, wire, headers)
+        await send_wire(send, ctx, wire, is_shared=is_shared)
         return name, wire[0]
 
     async def _serve(
@@ -180,24 +178,21 @@ async def _call(endpoint: Endpoint, ctx: Context, arguments: tuple[object, ...])
 async def _call_watched(endpoint: Endpoint, ctx: Context, arguments: tuple[object, ...]) -> object:
     task = asyncio.current_task()
     assert task is not None
-    waiting = True
+    is_waiting, is_given_up = True, False
 
-    def give_up(watch: asyncio.Task[None]) -> None:
-        if waiting and not watch.cancelled():
+    def give_up() -> None:
+        nonlocal is_given_up
+        if is_waiting:
+            is_given_up = True
             task.cancel()
 
-    def watch() -> None:
-        ctx.disconnected.add_done_callback(give_up)
-
-    # A handler that answers at once is never watched.
-    begin = asyncio.get_running_loop().call_soon(watch)
+    ctx.on_hang_up(give_up)
     try:
         return await endpoint.handler(*arguments)
     except asyncio.CancelledError:
-        if ctx.has_hung_up:
+        if is_given_up:
             task.uncancel()
             raise HungUp from None
         raise
     finally:
-        waiting = False
-        begin.cancel()
+        is_waiting = False

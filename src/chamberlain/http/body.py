@@ -37,6 +37,12 @@ class BodyReader:
         declared = ctx.content_length
         if declared is not None and declared > max_bytes:
             raise too_large(max_bytes)
+        if ctx.shortcut is not None:
+            body = ctx.shortcut.take_body()
+            if body is not None:
+                if len(body) > max_bytes:
+                    raise too_large(max_bytes)
+                return body
         task = asyncio.current_task()
         assert task is not None
         self._under_way[task] = self._clock.monotonic()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from chamberlain.http.shortcut import find_shortcut
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import MatrixError, MissingToken
 
@@ -35,6 +36,7 @@ class Context:
         "raw_path",
         "request_id",
         "services",
+        "shortcut",
     )
 
     def __init__(
@@ -57,6 +59,7 @@ class Context:
         self.origin: str | None = None
         """The server that signed the request, where the endpoint asks for a signature."""
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.shortcut = find_shortcut(scope.get("extensions"))
         self._receive = receive
         self._tasks = tasks
         self._watch: asyncio.Task[None] | None = None
@@ -97,24 +100,20 @@ class Context:
         value = self._headers.get(b"content-length")
         return int(value) if value is not None and value.isdigit() else None
 
-    @property
-    def disconnected(self) -> asyncio.Task[None]:
-        """Done when the client has hung up. Ask only after the body is read: it listens where that comes."""
-        if self._watch is None:
-            self._watch = self._tasks.spawn("watch for a hang-up", self._until_hang_up())
-        return self._watch
+    def on_hang_up(self, give_up: Callable[[], object]) -> None:
+        """Have `give_up()` called if the client hangs up. To be asked only after the body is read."""
+        if self.shortcut is not None:
+            self.shortcut.on_hang_up(give_up)
+        else:
+            self._watch = self._tasks.spawn("watch for a hang-up", self._until_hang_up(give_up))
 
-    @property
-    def has_hung_up(self) -> bool:
-        """Whether the client is known to have hung up."""
-        return self._watch is not None and self._watch.done() and not self._watch.cancelled()
-
-    async def _until_hang_up(self) -> None:
+    async def _until_hang_up(self, give_up: Callable[[], object]) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        give_up()
 
     def stop_watching(self) -> None:
-        """End what `disconnected` began; harmless where nothing was begun."""
+        """End what `on_hang_up` began; harmless where nothing was begun."""
         if self._watch is not None:
             self._watch.cancel()
 

@@ -15,8 +15,11 @@ HEADERS: Final[list[RawHeader]] = [
 ]
 """On every answer below those prefixes, errors included."""
 
-PREFLIGHT: Final[list[RawHeader]] = [*HEADERS, (b"access-control-max-age", b"86400")]
-"""On the answer to OPTIONS, which browsers may keep for a day."""
+LINES: Final = b"".join(b"%b: %b\r\n" % header for header in HEADERS)
+"""The same as they are sent."""
+
+PREFLIGHT: Final[RawHeader] = (b"access-control-max-age", b"86400")
+"""On the answer to OPTIONS too, which browsers may keep for a day."""
 
 
 def is_shared(raw_path: bytes) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from chamberlain.cli import edge as edge_module
-from chamberlain.cli.edge import HEAD_LIMIT, Edge
+from chamberlain.cli import connection as connection_module
+from chamberlain.cli.connection import HEAD_LIMIT
+from chamberlain.cli.edge import Edge
 from chamberlain.cli.sockets import bind_tcp, bind_unix
 
 HELLO = b"GET /a%2Fb?x=1 HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -108,7 +109,7 @@ async def test_headers_that_do_not_come_are_not_waited_for(
     edge: Edge, echo: Echo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that sends half a request, or nothing, is closed after a while."""
-    monkeypatch.setattr(edge_module, "HEAD_TIMEOUT", 0.05)
+    monkeypatch.setattr(connection_module, "HEAD_TIMEOUT", 0.05)
     port = await _listen(edge, echo)
     answers = []
     for request in (b"", b"GET / HTTP/1.1\r\nho"):

@@ -384,14 +384,15 @@ async def test_a_long_poll_that_is_cancelled_by_the_server_stays_cancelled() -> 
 
 
 async def test_a_handler_can_ask_whether_the_client_is_still_there() -> None:
-    """`disconnected` is done when the client has hung up."""
-    started = asyncio.Event()
+    """What it gave to `on_hang_up` is called when the client hangs up."""
+    started, gone = asyncio.Event(), asyncio.Event()
 
     @endpoint("GET", "/_matrix/client/v3/wait", auth=Auth.NONE)
     async def wait(ctx: Context) -> None:
         """Wait for the hang-up."""
+        ctx.on_hang_up(gone.set)
         started.set()
-        await ctx.disconnected
+        await gone.wait()
 
     edge = Edge(wait)
     exchange = begin(edge.app, "GET", "/_matrix/client/v3/wait")
