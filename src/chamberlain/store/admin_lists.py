@@ -154,7 +154,7 @@ async def list_users(
         **params,
     )
     total: int = await tx.value("SELECT count(*) FROM users u" + where, **params)
-    return [_user(row) for row in rows], total
+    return _users(rows), total
 
 
 def _where(
@@ -169,7 +169,7 @@ def _where(
 async def find_user(tx: Read, user_id: str) -> UserRow | None:
     """Give one user as lists show them, or None."""
     row = await tx.one(_USER_COLUMNS + " WHERE u.user_id = :user_id", user_id=user_id)
-    return None if row is None else _user(row)
+    return None if row is None else _users([row])[0]
 
 
 async def _named(tx: Read, text: str) -> list[str]:
@@ -179,23 +179,47 @@ async def _named(tx: Read, text: str) -> list[str]:
     return [user_id for user_id, value in rows if wanted in str(orjson.loads(value)).casefold()]
 
 
-def _user(row: Row) -> UserRow:
-    # By place, and without a call where it can be: this runs for each row of every page.
-    return UserRow(
-        row[0],
-        row[1] == 1,
-        row[2] == 1,
-        row[3],
-        row[4] is not None,
-        row[5] is not None,
-        row[6] is not None,
-        row[7] is not None,
-        row[8] is not None,
-        row[9],
-        row[10] and orjson.loads(row[10]),
-        row[11] and orjson.loads(row[11]),
-        row[12],
-    )
+def _users(rows: Sequence[Row]) -> list[UserRow]:
+    # All names by one call, and the rest by place: this runs for each row of every page.
+    names, avatars = _texts([row[10] for row in rows]), _texts([row[11] for row in rows])
+    return [
+        UserRow(
+            user_id,
+            guest == 1,
+            admin == 1,
+            user_type,
+            deactivated is not None,
+            erased is not None,
+            shadow_banned is not None,
+            locked is not None,
+            suspended is not None,
+            created_at,
+            name,
+            avatar,
+            seen,
+        )
+        for (
+            user_id,
+            guest,
+            admin,
+            user_type,
+            deactivated,
+            erased,
+            shadow_banned,
+            locked,
+            suspended,
+            created_at,
+            _,
+            _,
+            seen,
+        ), name, avatar in zip(rows, names, avatars, strict=True)
+    ]
+
+
+def _texts(encoded: Sequence[bytes | None]) -> list[str | None]:
+    """The strings that these JSON values are, None where there is none."""
+    decoded: list[str | None] = orjson.loads(b"[" + b",".join([text or b"null" for text in encoded]) + b"]")
+    return decoded
 
 
 _ROOM_COLUMNS: Final = (
