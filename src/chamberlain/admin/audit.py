@@ -11,7 +11,7 @@ from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.log import get_logger
 from chamberlain.runtime.rng import Rng
 from chamberlain.store import audit
-from chamberlain.store.audit import FIRST_HASH, Call, NewRecord, Record
+from chamberlain.store.audit import FIRST_HASH, NewRecord, Record
 from chamberlain.store.database import Database
 
 KEY_BYTES = 32
@@ -39,7 +39,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditLog:
-    """Appends to the log, reads it and looks for what was changed behind its back."""
+    """Appends to the log, and looks for what was changed behind its back."""
 
     def __init__(self, db: Database, clock: Clock, rng: Rng, key: bytes) -> None:
         """`key` seals the records; it is kept where who can change the database cannot read it."""
@@ -89,31 +89,6 @@ class AuditLog:
             },
         )
         return await self._db.write_batch(audit.append, (record, self._key))
-
-    async def list_calls(
-        self,
-        *,
-        before: int,
-        limit: int,
-        operation: str | None = None,
-        actor: str | None = None,
-        target: str | None = None,
-        outcome: str | None = None,
-        since: int = 0,
-        until: int = 2**62,
-    ) -> list[Call]:
-        """At most `limit` calls with numbers below `before`, the newest first, that fit every filter given."""
-        return await self._db.snapshot(
-            audit.list_calls,
-            before=before,
-            limit=limit,
-            operation=operation,
-            actor=actor,
-            target=target,
-            outcome=outcome,
-            since=since,
-            until=until,
-        )
 
     async def shred(self, user_id: str) -> int:
         """Delete what the log says of a user in clear text and give how many fields that were; the chain holds on."""

@@ -2,10 +2,9 @@
 
 from chamberlain.accounts.deactivation import Deactivation as OfAccounts
 from chamberlain.accounts.tokens import Tokens
-from chamberlain.admin.guard import last_administrator
+from chamberlain.admin.administrators import demote
 from chamberlain.admin.jobs.engine import Jobs
-from chamberlain.store import administrators, cross_signing, key_backups
-from chamberlain.store.administrators import LastAdministrator
+from chamberlain.store import cross_signing, key_backups
 from chamberlain.store.database import Database
 from chamberlain.store.jobs import Job
 from chamberlain.store.tx import Write
@@ -52,10 +51,7 @@ class Deactivation:
             NotFound: there is no such user.
             MatrixError: M_FORBIDDEN, the user is the last administrator.
         """
-        try:
-            await self._db.write(administrators.demote, user_id)
-        except LastAdministrator:
-            raise last_administrator() from None
+        await demote(self._db, user_id)
         job = await self._jobs.start(KIND, user_id, requester, {"erase": erase})
         await self._end.end(user_id, erase=erase)
         return job

@@ -1,8 +1,7 @@
-"""Guard rails: an administrator cannot lock out themself, nor the last one, nor touch another without the scope."""
+"""Guard rails: which accounts an operation may be about, and which an actor may change."""
 
 from chamberlain.admin.operation import OperationContext, Scope
-from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.errors import Forbidden, InvalidParam, MatrixError, NotFound
+from chamberlain.matrix.errors import Forbidden, InvalidParam, NotFound
 from chamberlain.matrix.ids import UserID, parse_user_id
 from chamberlain.store.users import User
 
@@ -48,10 +47,3 @@ def check_may_touch(ctx: OperationContext, user: User) -> None:
         raise InvalidParam("The account speaks for the server")
     if user.is_admin and ctx.actor.user_id != user.user_id and not ctx.actor.may(Scope.ADMINS_WRITE):
         raise Forbidden(f"Changing administrators needs the scope {Scope.ADMINS_WRITE}")
-
-
-def last_administrator() -> MatrixError:
-    """The answer to whoever would leave the server without an administrator."""
-    return MatrixError(
-        ErrCode.FORBIDDEN, "This is the last administrator who can log in; make another one first", status=403
-    )

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from chamberlain.admin import guard
+from chamberlain.admin import administrators, guard
 from chamberlain.admin.operation import SECRET, Done, OperationContext, Plan, Route, Scope, operation
+from chamberlain.admin.operations.paging import Offset, PageSize
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
-from chamberlain.store import admin_lists, administrators, threepids
+from chamberlain.store import admin_lists, threepids
 from chamberlain.store.admin_lists import UserFilter, UserRow
-from chamberlain.store.administrators import LastAdministrator
 from chamberlain.store.threepids import Threepid
 from chamberlain.store.users import User
 
@@ -27,8 +27,6 @@ UserOrder = Literal[
     "creation_ts",
     "last_seen_ts",
 ]
-PageSize = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
-Offset = Annotated[int, msgspec.Meta(ge=0)]
 SearchText = Annotated[str, msgspec.Meta(max_length=512)]
 
 
@@ -180,11 +178,8 @@ async def set_admin(ctx: OperationContext, request: SetAdmin) -> Done:
     await _find_for_set_admin(ctx, request)
     if request.admin:
         await ctx.parts.accounts.users.set_admin(request.user_id, True)
-        return Done()
-    try:
-        await ctx.parts.db.write(administrators.demote, request.user_id)
-    except LastAdministrator:
-        raise guard.last_administrator() from None
+    else:
+        await administrators.demote(ctx.parts.db, request.user_id)
     return Done()
 
 

@@ -6,9 +6,9 @@ import msgspec
 
 from chamberlain.admin.audit import Verification
 from chamberlain.admin.operation import SECRET, OperationContext, Plan, Route, Scope, operation
+from chamberlain.admin.operations.paging import SliceSize
+from chamberlain.store import audit
 from chamberlain.store.audit import Call
-
-PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class ListCalls(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ class ListCalls(msgspec.Struct, frozen=True, kw_only=True):
     since: int = 0
     until: int = 2**62
     before: int = 2**62
-    limit: PageSize = 100
+    limit: SliceSize = 100
 
 
 class Calls(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Calls(msgspec.Struct, frozen=True):
 @operation("audit.list", Scope.AUDIT_READ, private=True, route=Route("GET", "/audit"))
 async def list_calls(ctx: OperationContext, request: ListCalls) -> Calls:
     """List what administrators did, and what came of it."""
-    return Calls(await ctx.parts.audit.list_calls(**msgspec.structs.asdict(request)))
+    return Calls(await ctx.parts.db.snapshot(audit.list_calls, **msgspec.structs.asdict(request)))
 
 
 class VerifyLog(msgspec.Struct, frozen=True):

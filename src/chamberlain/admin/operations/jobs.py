@@ -1,16 +1,15 @@
 """Operations on jobs: list, look at, cancel."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from chamberlain.admin.operation import OperationContext, Plan, Route, Scope, operation
+from chamberlain.admin.operations.paging import SliceSize
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import InvalidParam
 from chamberlain.store import jobs
 from chamberlain.store.jobs import Item, Job
-
-PageSize = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class ListJobs(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +20,7 @@ class ListJobs(msgspec.Struct, frozen=True, kw_only=True):
     """The user or room that the job is about."""
     state: Literal["scheduled", "active", "complete", "failed", "cancelled"] | None = None
     after: str | None = None
-    limit: PageSize = 100
+    limit: SliceSize = 100
 
 
 class JobList(msgspec.Struct, frozen=True):
@@ -51,7 +50,7 @@ class GetJob(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     item_state: Literal["waiting", "claimed", "done", "failed", "skipped"] | None = None
     after: int = -1
-    limit: PageSize = 100
+    limit: SliceSize = 100
 
 
 class JobDetails(msgspec.Struct, frozen=True):

@@ -4,13 +4,11 @@ from typing import Annotated
 
 import msgspec
 
-from chamberlain.admin import foresight, guard
+from chamberlain.admin import administrators, foresight, guard
 from chamberlain.admin.leaving import EVACUATE_USER
 from chamberlain.admin.operation import SECRET, Done, OperationContext, Plan, Route, Scope, operation
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden
-from chamberlain.store import administrators
-from chamberlain.store.administrators import LastAdministrator
 from chamberlain.store.users import User
 
 
@@ -236,13 +234,10 @@ async def plan_set_locked(ctx: OperationContext, request: SetLocked) -> Plan:
 async def set_locked(ctx: OperationContext, request: SetLocked) -> Done:
     """Lock an account, or unlock it. A locked one can do nothing but log out; it stays logged in."""
     await _moderated(ctx, request.user_id, spare_admins=request.spare_admins)
-    if not request.locked:
+    if request.locked:
+        await administrators.lock(ctx.parts.db, request.user_id, ctx.parts.clock.now())
+    else:
         await ctx.parts.accounts.users.set_locked(request.user_id, False)
-        return Done()
-    try:
-        await ctx.parts.db.write(administrators.lock, request.user_id, ctx.parts.clock.now())
-    except LastAdministrator:
-        raise guard.last_administrator() from None
     return Done()
 
 

@@ -7,8 +7,8 @@ import msgspec
 from chamberlain.admin import foresight
 from chamberlain.admin.leaving import EVACUATE_ROOM
 from chamberlain.admin.operation import OperationContext, Plan, Route, Scope, operation
-from chamberlain.admin.operations.accounts import Offset, PageSize
 from chamberlain.admin.operations.moderation import JobStarted
+from chamberlain.admin.operations.paging import Offset, PageSize
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import NotFound
 from chamberlain.matrix.ids import parse_room_id

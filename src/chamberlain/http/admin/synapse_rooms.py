@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from chamberlain.admin.operations import rooms
-from chamberlain.admin.operations.accounts import Offset
+from chamberlain.admin.operations.paging import Offset
 from chamberlain.admin.operations.rooms import RoomOrder, SearchTerm
 from chamberlain.http.endpoint import Auth, Context, Path, Query, Request, Response, endpoint
 from chamberlain.http.operations import run

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import msgspec
 
 from chamberlain.admin.operations import accounts, moderation
-from chamberlain.admin.operations.accounts import Offset, SearchText, UserOrder
+from chamberlain.admin.operations.accounts import SearchText, UserOrder
+from chamberlain.admin.operations.paging import Offset
 from chamberlain.http.endpoint import Auth, Context, Path, Query, Request, Response, endpoint
 from chamberlain.http.operations import run
 from chamberlain.matrix.errcodes import ErrCode
