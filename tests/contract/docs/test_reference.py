@@ -1,6 +1,8 @@
 """The reference is fresh, and nothing is left out of it."""
 
+import ast
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +14,7 @@ from chamberlain.config.documented import list_settings
 from chamberlain.http import registry
 
 ROOT = Path(__file__).resolve().parents[3]
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +105,18 @@ def test_every_decision_is_on_the_index_page() -> None:
     index = (folder / "index.md").read_text()
 
     assert [page.name for page in folder.glob("0*.md") if f"({page.name})" not in index] == []
+
+
+def test_functions_named_on_the_life_of_a_message_exist() -> None:
+    """Who follows the page through the code finds each method that it names, in the class that it says."""
+    page = (ROOT / "docs" / "life-of-a-message.md").read_text()
+    named = [name for name in page.split("`")[1::2] if re.fullmatch(r"([A-Z]\w*\.|_)[a-z_]\w*", name)]
+    defined = set()
+    for file in (ROOT / "src" / "chamberlain").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            owner = node.name + "." if isinstance(node, ast.ClassDef) else ""
+            inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, FUNCTIONS)]
+            defined |= {child.name for child in inner} | {owner + child.name for child in inner}
+
+    assert len(named) > 15
+    assert [name for name in named if name not in defined] == []
