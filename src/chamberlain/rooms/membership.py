@@ -19,7 +19,6 @@ from chamberlain.rooms.restricted import RESTRICTED, allowed_rooms, is_in_any
 from chamberlain.store import memberships
 from chamberlain.store.database import Database
 
-GUEST_ACCESS: Final = "m.room.guest_access"
 _OURS: Final = ("membership", "third_party_invite", AUTHORIZER)
 IN_ROOM: Final = ("join", "invite", "knock")
 """What ends with a leave event."""
@@ -76,18 +75,6 @@ class Membership:
         event_id = await self._change(user_id, room_id, user_id, "join", reason, extra)
         await self._inheritance.after_join(user_id, room_id)
         return event_id
-
-    async def check_admits_guests(self, room_id: str) -> None:
-        """Do nothing where guests may join the room.
-
-        Raises:
-            NotFound: there is no such room.
-            MatrixError: GUEST_ACCESS_FORBIDDEN.
-        """
-        await self._heads.get(room_id)
-        access = await self._heads.current(room_id, GUEST_ACCESS)
-        if access is None or access.content.get("guest_access") != "can_join":
-            raise MatrixError(ErrCode.GUEST_ACCESS_FORBIDDEN, "Guests may not join this room")
 
     async def leave(self, user_id: str, room_id: str, *, reason: str | None = None) -> EventID:
         """Have the user out of the room: a member leaves, an invitation is rejected, a knock retracted.

@@ -4,6 +4,7 @@ from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.create import CreateRoom
 from chamberlain.rooms.directory import Directory
+from chamberlain.rooms.guests import Guests
 from chamberlain.rooms.history import History
 from chamberlain.rooms.inheritance import Inheritance
 from chamberlain.rooms.initial_sync import InitialSync
@@ -41,6 +42,7 @@ class Rooms:
         "aliases",
         "create",
         "directory",
+        "guests",
         "heads",
         "history",
         "initial_sync",
@@ -87,6 +89,7 @@ class Rooms:
         search: Search,
         search_index: SearchIndex,
         initial_sync: InitialSync,
+        guests: Guests,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -111,17 +114,20 @@ class Rooms:
         self.search = search
         self.search_index = search_index
         self.initial_sync = initial_sync
+        self.guests = guests
 
     async def start(self) -> None:
         """Begin the background work."""
         self.profile_fanout.start()
         self.search_index.start()
+        self.guests.start()
 
     async def close(self) -> None:
         """Let the queues run empty and end the background work."""
         self.typing.close()
         await self.profile_fanout.close()
         await self.search_index.close()
+        await self.guests.close()
         await self._tasks.settle()
         await self._tasks.close()
 
@@ -178,4 +184,5 @@ def build_rooms(
         search=Search(db, clock, search_index, reading),
         search_index=search_index,
         initial_sync=InitialSync(db, heads, history, reading),
+        guests=Guests(db, heads, submit),
     )

@@ -91,6 +91,25 @@ async def local_members(tx: Read, room_id: str, memberships: Collection[str]) ->
     return [row[0] for row in rows]
 
 
+async def guests_in(tx: Read, room_id: str) -> list[str]:
+    """Give our guests that are joined to the room, in the order of their ids."""
+    rows = await tx.all(
+        "SELECT m.user_id FROM memberships m JOIN users u ON u.user_id = m.user_id"
+        " WHERE m.room_id = :room_id AND m.membership = 'join' AND m.local AND u.guest ORDER BY m.user_id",
+        room_id=room_id,
+    )
+    return [row[0] for row in rows]
+
+
+async def rooms_with_guests(tx: Read) -> list[str]:
+    """Give the rooms that any of our guests is joined to."""
+    rows = await tx.all(
+        "SELECT DISTINCT m.room_id FROM users u JOIN memberships m ON m.user_id = u.user_id"
+        " WHERE u.guest AND m.membership = 'join'"
+    )
+    return [row[0] for row in rows]
+
+
 async def rooms_shared(tx: Read, user_id: str, other: str) -> list[str]:
     """Give the rooms to which both are joined, in the order of their ids."""
     rows = await tx.all(

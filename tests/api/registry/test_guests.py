@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chamberlain.config.registration import Registration
-from tests.support.server import Client, Server, test_config
+from tests.support.server import Client, Server, test_config, until
 
 
 @pytest.fixture
@@ -50,3 +50,45 @@ async def test_a_guest_stays_out_where_the_room_does_not_say_so(alice: Client, g
         (await guest.put(target, {"membership": "join"})).error(403, "M_GUEST_ACCESS_FORBIDDEN")
 
     assert (await guest.post("rooms/!nowhere:example.org/join")).status == 404
+
+
+async def test_guests_leave_where_they_may_not_be_any_more(alice: Client, guest: Client) -> None:
+    """Others see them go; whoever has an account stays."""
+    room = await alice.create_room(preset="public_chat")
+    await alice.set_state(room, "m.room.guest_access", {"guest_access": "can_join"})
+    (await guest.post(f"rooms/{room}/join")).ok()
+    await alice.sync()
+    await alice.set_state(room, "m.room.guest_access", {"guest_access": "forbidden"})
+
+    async def is_alone() -> bool:
+        joined = (await alice.get(f"rooms/{room}/joined_members")).ok()["joined"]
+        return set(joined) == {alice.user_id}
+
+    await until(is_alone)
+    assert (await alice.state(room, "m.room.member", guest.user_id)).ok()["membership"] == "leave"
+    (await guest.post(f"rooms/{room}/join")).error(403, "M_GUEST_ACCESS_FORBIDDEN")
+
+
+async def test_guests_leave_after_a_stop_too(tmp_path: Path) -> None:
+    """What could not be done before the server stopped is done after the next start."""
+    config = test_config(tmp_path, registration=Registration(enabled=True, guests=True))
+    server = await Server.start(config)
+    alice = await server.register("alice")
+    room = await alice.create_room(preset="public_chat")
+    await alice.set_state(room, "m.room.guest_access", {"guest_access": "can_join"})
+    answer = (await server.anonymous.post("register?kind=guest")).ok()
+    guest = Client(server, answer["access_token"], answer["user_id"], answer["device_id"])
+    (await guest.post(f"rooms/{room}/join")).ok()
+    await server.app.services.rooms.guests.close()
+    await alice.set_state(room, "m.room.guest_access", {})
+    await server.stop()
+
+    again = await Server.start(config)
+    alice.server = again
+
+    async def is_gone() -> bool:
+        member = (await alice.state(room, "m.room.member", guest.user_id)).ok()
+        return bool(member["membership"] == "leave")
+
+    await until(is_gone)
+    await again.stop()

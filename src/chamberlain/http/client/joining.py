@@ -54,7 +54,7 @@ async def join_room_by_id(ctx: Context, request: JoinRoomByID) -> Joined:
     """Join a room that this server knows."""
     ctx.requester.must_not_be_suspended()
     if ctx.requester.is_guest:
-        await ctx.services.rooms.membership.check_admits_guests(request.room_id)
+        await ctx.services.rooms.guests.check_admits(request.room_id)
     await _join(ctx, request.room_id, request.content)
     return Joined(request.room_id)
 
