@@ -14,6 +14,7 @@ from chamberlain.store import account_data as rows
 from chamberlain.store.account_data import PUSH_RULES, TAG
 from chamberlain.store.database import Database
 from chamberlain.store.receipts import FULLY_READ
+from chamberlain.store.regimes import DECIDING, put_deciding
 from chamberlain.store.tx import Write
 
 GLOBAL: Final = ""
@@ -44,7 +45,7 @@ class AccountData:
         if len(type) > MAX_TYPE:
             raise InvalidParam(f"A type has at most {MAX_TYPE} characters")
         _check_room(room_id)
-        await self._db.write(rows.put, user_id, room_id, type, orjson.dumps(content))
+        await self._db.write(_put, user_id, room_id, type, orjson.dumps(content))
 
     async def get(self, user_id: str, room_id: str, type: str) -> bytes:
         """The JSON of a piece of account data, push rules among them.
@@ -97,6 +98,13 @@ def _tags(content: bytes | None) -> JsonObject:
     """The tags in the content of `m.tag`, which clients may also have written as they like."""
     tags = orjson.loads(content).get("tags") if content is not None else None
     return tags if isinstance(tags, dict) else {}
+
+
+async def _put(tx: Write, user_id: str, room_id: str, type: str, content: bytes) -> None:
+    if type in DECIDING and not room_id:
+        await put_deciding(tx, user_id, type, content)
+    else:
+        await rows.put(tx, user_id, room_id, type, content)
 
 
 async def _put_tag(tx: Write, user_id: str, room_id: str, tag: str, properties: JsonObject) -> bool:

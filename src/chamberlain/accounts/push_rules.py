@@ -10,7 +10,6 @@ from chamberlain.matrix.push_rules import (
     default_ruleset,
     delete_rule,
     encode_ruleset,
-    has_own_rules,
     put_rule,
     ruleset_to_json,
     set_actions,
@@ -22,6 +21,7 @@ from chamberlain.store import account_data as rows
 from chamberlain.store import kinds
 from chamberlain.store.account_data import PUSH_RULES
 from chamberlain.store.database import Database
+from chamberlain.store.regimes import Personal, personal_of, put_deciding
 from chamberlain.store.tx import Change, Write
 
 CACHED: Final = 5_000
@@ -54,15 +54,11 @@ class PushRules:
         """The content of `m.push_rules`, as clients read it."""
         return ruleset_to_json(await self.get(user_id))
 
-    async def with_own_rules(self, user_ids: Sequence[str]) -> Mapping[str, Ruleset]:
-        """The rulesets of those of the users who changed anything."""
-        found: dict[str, Ruleset] = {}
+    async def with_own_rules(self, user_ids: Sequence[str]) -> Mapping[str, Personal]:
+        """The rulesets of those of the users who changed anything or ignore somebody, and whom they ignore."""
+        found: dict[str, Personal] = {}
         for start in range(0, len(user_ids), PAGE):
-            page = await self._db.read(rows.push_rules_of, user_ids[start : start + PAGE])
-            for user_id, stored in page.items():
-                ruleset = decode_ruleset(UserID(user_id), stored)
-                if has_own_rules(ruleset):
-                    found[user_id] = ruleset
+            found.update(await self._db.read(personal_of, user_ids[start : start + PAGE]))
         return found
 
     async def put(
@@ -107,4 +103,4 @@ async def _edit(tx: Write, user_id: str, edit: Edit) -> None:
     stored = await rows.find_locked(tx, user_id, "", PUSH_RULES)
     changed = encode_ruleset(edit(ruleset_of(user_id, stored)))
     if changed != stored:
-        await rows.put(tx, user_id, "", PUSH_RULES, changed)
+        await put_deciding(tx, user_id, PUSH_RULES, changed)

@@ -9,7 +9,7 @@ from chamberlain.matrix.auth_rules.power_levels import CREATE_KEY
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import UserID, find_server_of
-from chamberlain.matrix.push_rules import RoomContext, Ruleset, Shared, evaluate, evaluate_defaults
+from chamberlain.matrix.push_rules import RoomContext, Shared, evaluate, evaluate_defaults
 from chamberlain.matrix.types import text_of
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.consequences import Notified
@@ -19,6 +19,7 @@ from chamberlain.runtime.cache import Cache
 from chamberlain.store import kinds
 from chamberlain.store.database import Database
 from chamberlain.store.memberships import local_members
+from chamberlain.store.regimes import DECIDING, Personal
 from chamberlain.store.tx import Change
 
 _HIGHLIGHT: Final = orjson.dumps(
@@ -37,7 +38,7 @@ class Notifications:
         self._heads = heads
         self._rulesets = rulesets
         self._server_name = server_name
-        self._own: Cache[str, Mapping[str, Ruleset]] = Cache(4_000, "rules of rooms")
+        self._own: Cache[str, Mapping[str, Personal]] = Cache(4_000, "rules of rooms")
         db.subscribe(self._changed)
 
     async def of(self, event: Event, chain: Chain) -> Notified:
@@ -50,7 +51,9 @@ class Notifications:
         if not own and not shared.highlighted_users and shared.invited is None:
             return Notified(shared.notify_all, shared.highlight_all) if shared.notify_all else _NOBODY
         users: list[tuple[str, bool, bool, bytes]] = []
-        for user_id, ruleset in own.items():
+        for user_id, (ruleset, ignored) in own.items():
+            if event.sender in ignored:
+                continue
             outcome = evaluate(ruleset, event, self._seen_by(chain, room, user_id))
             if outcome.notify or outcome.highlight:
                 actions = orjson.dumps(list(outcome.actions))
@@ -74,7 +77,7 @@ class Notifications:
         return RoomContext(room.member_count, room.sender_power, room.notification_levels, name)
 
     async def _mentioned(
-        self, event: Event, chain: Chain, shared: Shared, own: Mapping[str, Ruleset]
+        self, event: Event, chain: Chain, shared: Shared, own: Mapping[str, Personal]
     ) -> list[tuple[str, bool, bool, bytes]]:
         named = [
             user_id
@@ -96,7 +99,7 @@ class Notifications:
     def _is_local(self, user_id: str) -> bool:
         return find_server_of(user_id) == self._server_name
 
-    async def _read_own_rules(self, room_id: str) -> Mapping[str, Ruleset]:
+    async def _read_own_rules(self, room_id: str) -> Mapping[str, Personal]:
         members = await self._db.read(local_members, room_id, _JOINED)
         return await self._rulesets.with_own_rules([UserID(member) for member in members])
 
@@ -104,5 +107,5 @@ class Notifications:
         for change in changes:
             if change.kind == kinds.MEMBERSHIP and change.ref is not None:
                 self._own.pop(change.ref)
-            elif change.kind == kinds.ACCOUNT_DATA and change.ref == "m.push_rules":
+            elif change.kind == kinds.ACCOUNT_DATA and change.ref in DECIDING:
                 self._own.clear()

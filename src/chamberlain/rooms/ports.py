@@ -9,8 +9,8 @@ from chamberlain.matrix.push_rules import Ruleset
 class Rulesets(Protocol):
     """Where the push rules of local users are."""
 
-    async def with_own_rules(self, user_ids: Sequence[str]) -> Mapping[str, Ruleset]:
-        """Give the rulesets of those of the users who changed anything."""
+    async def with_own_rules(self, user_ids: Sequence[str]) -> Mapping[str, tuple[Ruleset, frozenset[str]]]:
+        """Give the rulesets of those of the users who changed anything or ignore somebody, and whom they ignore."""
         ...
 
 

@@ -1,11 +1,9 @@
 """Account data, global and of rooms, tags and push rules among it (client-server API, Client Config)."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from chamberlain.store import kinds
-from chamberlain.store.tx import Read, Write
+from chamberlain.store.tx import Placement, Read, Write
 
 IGNORED_USERS = "m.ignored_user_list"
 PUSH_RULES = "m.push_rules"
@@ -21,7 +19,7 @@ class AccountData(msgspec.Struct, frozen=True):
     position: int
 
 
-async def put(tx: Write, user_id: str, room_id: str, type: str, content: bytes) -> None:
+async def put(tx: Write, user_id: str, room_id: str, type: str, content: bytes) -> Placement:
     """Set a piece of account data; `room_id` is empty for a global one. Others of this transaction see it."""
     await tx.run(
         "INSERT INTO account_data (user_id, room_id, type, content, position)"
@@ -34,13 +32,15 @@ async def put(tx: Write, user_id: str, room_id: str, type: str, content: bytes) 
     )
     kind = kinds.ROOM_ACCOUNT_DATA if room_id else kinds.ACCOUNT_DATA
     # The position is only known when the group commits; until then nobody else sees the row.
-    tx.place(kind, user_id, room_id or type).write(
+    placement = tx.place(kind, user_id, room_id or type)
+    placement.write(
         "UPDATE account_data SET position = :position"
         " WHERE user_id = :user_id AND room_id = :room_id AND type = :type",
         user_id=user_id,
         room_id=room_id,
         type=type,
     )
+    return placement
 
 
 async def find(tx: Read, user_id: str, room_id: str, type: str) -> bytes | None:
@@ -91,17 +91,6 @@ async def changed_since(tx: Read, user_id: str, since: int, upto: int) -> list[A
         upto=upto,
     )
     return [AccountData(*row) for row in rows]
-
-
-async def push_rules_of(tx: Read, user_ids: Sequence[str]) -> dict[str, bytes]:
-    """Give the compact push rules of those of the users who ever changed theirs."""
-    rows = await tx.all(
-        "SELECT user_id, content FROM account_data WHERE user_id = ANY(:user_ids) AND room_id = ''"
-        " AND type = :type",
-        user_ids=list(user_ids),
-        type=PUSH_RULES,
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 async def delete_all(tx: Write, user_id: str) -> None:

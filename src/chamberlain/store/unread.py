@@ -9,11 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from chamberlain.matrix.ids import UserID
-from chamberlain.matrix.push_rules import decode_ruleset, has_own_rules
-from chamberlain.store.account_data import push_rules_of
 from chamberlain.store.database import position_of
 from chamberlain.store.receipts import MAIN, READ, READ_PRIVATE, UNTHREADED
+from chamberlain.store.regimes import regime_of
 from chamberlain.store.tx import Read, Row
 
 
@@ -86,25 +84,45 @@ async def load(tx: Read, user_id: str, room_ids: Collection[str]) -> dict[str, U
     if not room_ids:
         return {}
     position = await position_of(tx)
-    rules = (await push_rules_of(tx, [user_id])).get(user_id)
-    own_rules = rules is not None and has_own_rules(decode_ruleset(UserID(user_id), rules))
+    regime = await regime_of(tx, user_id)
     marks: dict[str, _Marks] = {room_id: _Marks() for room_id in room_ids}
     await _from_own_events(tx, user_id, marks)
     await _from_receipts(tx, user_id, marks)
-    found = {room_id: Unread(position, own_rules, Count(), {}) for room_id in room_ids}
+    found = {room_id: Unread(position, regime.own, Count(), {}) for room_id in room_ids}
     rows = await _own_rows(tx, user_id, marks)
-    for_all = {} if own_rules else await _counts_of(tx, marks)
+    stretches = await _stretches(tx, regime.shared(position), marks, position)
     threaded = {room_id for room_id, thread, *_ in rows if thread != MAIN}
-    threaded.update(room for room, now in for_all.items() if now.threads > marks[room].whole.threads)
+    threaded.update(room_id for _, whole, end, room_id in stretches if end.threads > whole.threads)
     if threaded:
         await _from_own_threads(tx, user_id, threaded, marks)
-    for room_id, now in for_all.items():
-        mark, main = marks[room_id], found[room_id].main
-        main.add(max(now.notify - mark.main.notify, 0), max(now.highlight - mark.main.highlight, 0))
-        if now.threads > mark.whole.threads:
-            await _count_threads(tx, user_id, room_id, mark, found[room_id])
+    for main, whole, end, room_id in stretches:
+        found[room_id].main.add(max(end.notify - main.notify, 0), max(end.highlight - main.highlight, 0))
+        if end.threads > whole.threads:
+            between = whole.position, end.position
+            await _count_threads(tx, user_id, room_id, between, marks[room_id], found[room_id])
     _count_own(rows, marks, found)
     return found
+
+
+async def _stretches(
+    tx: Read, shared: Sequence[tuple[int, int]], marks: Mapping[str, _Marks], now: int
+) -> list[tuple[_Mark, _Mark, _Mark, str]]:
+    """What is unread of the stretches that were counted for all: its begin in main and in all, its end, its room."""
+    oldest = min(min(mark.main.position, mark.whole.position) for mark in marks.values())
+    found = []
+    for start, end in shared:
+        if end <= oldest:
+            continue
+        starts = await _counts_at(tx, marks, start) if start > oldest else {}
+        ends = await (_counts_of(tx, marks, now) if end == now else _counts_at(tx, marks, end))
+        for room_id, upto in ends.items():
+            mark, begin = marks[room_id], starts.get(room_id)
+            found.append((_later(mark.main, begin), _later(mark.whole, begin), upto, room_id))
+    return found
+
+
+def _later(mark: _Mark, other: _Mark | None) -> _Mark:
+    return other if other is not None and other.position > mark.position else mark
 
 
 async def _from_own_events(tx: Read, user_id: str, marks: Mapping[str, _Marks]) -> None:
@@ -173,22 +191,39 @@ async def _from_own_threads(
         threads[thread] = max(position, threads.get(thread, 0))
 
 
-async def _counts_of(tx: Read, room_ids: Collection[str]) -> dict[str, _Mark]:
-    """The room-wide counts as they are now."""
+async def _counts_at(tx: Read, room_ids: Collection[str], position: int) -> dict[str, _Mark]:
+    """The room-wide counts as they were at a position."""
+    rows = await tx.all(
+        "SELECT e.room_id, e.position, e.notify_count, e.highlight_count, e.thread_notify_count"
+        " FROM rooms r CROSS JOIN events e WHERE r.room_id = ANY(:rooms) AND e.room_id = r.room_id"
+        " AND e.position = (SELECT x.position FROM events x WHERE x.room_id = r.room_id AND x.position > 0"
+        " AND x.position <= :position ORDER BY x.position DESC LIMIT 1)",
+        rooms=list(room_ids),
+        position=position,
+    )
+    return {room_id: _Mark(*mark) for room_id, *mark in rows}
+
+
+async def _counts_of(tx: Read, room_ids: Collection[str], position: int) -> dict[str, _Mark]:
+    """The room-wide counts as they are now, at `position`."""
     rows = await tx.all(
         "SELECT room_id, notify_count, highlight_count, thread_notify_count FROM rooms"
         " WHERE room_id = ANY(:rooms)",
         rooms=list(room_ids),
     )
-    return {room_id: _Mark(0, *counts) for room_id, *counts in rows}
+    return {room_id: _Mark(position, *counts) for room_id, *counts in rows}
 
 
-async def _count_threads(tx: Read, user_id: str, room_id: str, mark: _Marks, unread: Unread) -> None:
+async def _count_threads(
+    tx: Read, user_id: str, room_id: str, stretch: tuple[int, int], mark: _Marks, unread: Unread
+) -> None:
     rows = await tx.all(
         "SELECT thread, sender, position, notifies, highlights FROM events WHERE room_id = :room_id"
-        " AND thread IS NOT NULL AND position > :position AND rejected IS NULL AND NOT soft_failed ORDER BY position",
+        " AND thread IS NOT NULL AND position > :after AND position <= :upto AND rejected IS NULL"
+        " AND NOT soft_failed ORDER BY position",
         room_id=room_id,
-        position=mark.whole.position,
+        after=stretch[0],
+        upto=stretch[1],
     )
     for thread, sender, position, notifies, highlights in rows:
         if (notifies or highlights) and sender != user_id and position > mark.of_thread(thread):

@@ -5,8 +5,8 @@ from typing import Final
 
 from chamberlain.runtime.cache import Cache
 from chamberlain.store import kinds, unread
-from chamberlain.store.account_data import PUSH_RULES
 from chamberlain.store.database import Database, position_of
+from chamberlain.store.regimes import DECIDING
 from chamberlain.store.tx import Change, Read
 from chamberlain.store.unread import Count, Unread
 from chamberlain.sync.log import Entry, RoomLog
@@ -76,7 +76,7 @@ class Marks:
                 self._drop(change.entity, change.ref)
             elif change.kind == kinds.PRIVATE_RECEIPT or change.kind == kinds.MEMBERSHIP:
                 self._drop(change.ref, change.entity)
-            elif change.kind == kinds.ACCOUNT_DATA and change.ref == PUSH_RULES:
+            elif change.kind == kinds.ACCOUNT_DATA and change.ref in DECIDING:
                 self._drops += 1
                 self._kept.clear()
 

@@ -13,6 +13,7 @@ from chamberlain.store import (
     kinds,
     openid,
     profiles,
+    regimes,
     registration_tokens,
     threepids,
     tokens,
@@ -182,12 +183,24 @@ async def test_account_data_are_found_by_their_position(db: Database) -> None:
     assert await db.read(account_data.find, BOB, "", "a") == b"5"
 
 
-async def test_push_rules_of_many(db: Database) -> None:
-    """Only global push rules are given, of those who have any."""
-    await db.write(account_data.put, ALICE, "", "m.push_rules", b"{}")
-    await db.write(account_data.put, BOB, "!r:x", "m.push_rules", b"{}")
-
-    assert await db.read(account_data.push_rules_of, [ALICE, BOB, "@c:x"]) == {ALICE: b"{}"}
+async def test_whose_push_rules_are_evaluated_alone(db: Database) -> None:
+    """Those who ignore somebody or have own rules; it is kept from where on that is so, and from where on not."""
+    ignoring, nobody = b'{"ignored_users":{"@c:x":{},"@alice:x":{}}}', b'{"ignored_users":{}}'
+    await db.write(account_data.put, BOB, "!r:x", "m.ignored_user_list", ignoring)
+    assert await db.read(regimes.personal_of, [ALICE, BOB, "@c:x"]) == {}
+    assert await db.read(regimes.regime_of, ALICE) == regimes.Regime(False)
+    for content, own, switches in (
+        (ignoring, True, (2,)),
+        (ignoring, True, (2,)),
+        (nobody, False, (4, 2)),
+        (nobody, False, (4, 2)),
+    ):
+        await db.write(regimes.put_deciding, ALICE, "m.ignored_user_list", content)
+        assert await db.read(regimes.regime_of, ALICE) == regimes.Regime(own, switches)
+        assert (ALICE in await db.read(regimes.personal_of, [ALICE, BOB])) is own
+    assert regimes.Regime(False, (4, 2)).shared(9) == [(4, 9), (0, 2)]
+    assert regimes.Regime(True, (4, 2, 1)).shared(9) == [(2, 4), (0, 1)]
+    assert regimes.Regime(True).shared(9) == []
 
 
 async def test_a_user_is_as_it_was_made_and_changed(db: Database) -> None:

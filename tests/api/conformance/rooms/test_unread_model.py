@@ -20,6 +20,9 @@ KINDS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "other": ("org.example.thing", {}, False),
 }
 
+ACTIONS = {"send": 10, "receipt": 4, "answer": 2, "rename": 1, "mute": 1, "ignore": 1}
+"""What happens, and how often."""
+
 
 class Model:
     """What bob has not read, by the words of the specification."""
@@ -76,12 +79,14 @@ class Story:
         self.since = ""
         self.known: dict[str | None, Counts] = {None: (0, 0)}
         self.renamed = 0
+        self.is_muted = False
+        self.ignores_carol = False
         self.roots: list[str] = []
         """Events at which a thread can begin."""
 
     async def step(self, alice: Client, bob: Client, carol: Client) -> None:
         """One thing happens."""
-        action = self.rng.choices(["send", "receipt", "answer", "rename"], [10, 4, 2, 1])[0]
+        action = self.rng.choices(list(ACTIONS), list(ACTIONS.values()))[0]
         await getattr(self, f"_{action}")(alice, bob, carol)
 
     def _thread(self) -> str | None:
@@ -117,6 +122,10 @@ class Story:
         event_id = await sender.send(self.room, kind, content)
         if "m.relates_to" not in content:
             self.roots.append(event_id)
+        if self.ignores_carol and sender is carol:
+            notifies = highlights = False
+        elif self.is_muted:
+            notifies = highlights
         self.model.add(event_id, thread, notifies, highlights)
 
     async def _receipt(self, alice: Client, bob: Client, carol: Client) -> None:
@@ -145,6 +154,19 @@ class Story:
         self.renamed += 1
         member = {"membership": "join", "displayname": f"Bob {self.renamed}"}
         await bob.set_state(self.room, "m.room.member", member, bob.user_id)
+
+    async def _mute(self, alice: Client, bob: Client, carol: Client) -> None:
+        """Bob silences the room, but for mentions, or no longer; what came before stays as it was counted."""
+        self.is_muted = not self.is_muted
+        target = path("pushrules", "global", "room", self.room)
+        answer = await (bob.put(target, {"actions": []}) if self.is_muted else bob.delete(target))
+        answer.ok()
+
+    async def _ignore(self, alice: Client, bob: Client, carol: Client) -> None:
+        """Bob ignores carol, or no longer."""
+        self.ignores_carol = not self.ignores_carol
+        ignored = {"ignored_users": {carol.user_id: {}} if self.ignores_carol else {}}
+        (await bob.put(path("user", bob.user_id, "account_data", "m.ignored_user_list"), ignored)).ok()
 
     async def check(self, bob: Client) -> None:
         """What bob is told bit by bit, and what he is told who begins anew, is what the model says."""
