@@ -1,6 +1,6 @@
 """The signed JSON objects of end-to-end encryption: device keys and cross-signing keys, and their signatures."""
 
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import msgspec
 import orjson
@@ -9,6 +9,8 @@ from chamberlain.matrix import canonical_json
 from chamberlain.matrix.errors import InvalidParam, MatrixError
 from chamberlain.matrix.signing import VerifyKey, find_signature, verify_json
 from chamberlain.matrix.types import JsonObject
+
+T = TypeVar("T")
 
 ED25519: Final = "ed25519:"
 
@@ -61,7 +63,7 @@ def check_cross_signing_key(value: JsonObject, user_id: str, usage: str) -> str:
     return public
 
 
-def _convert(value: Any, kind: Any) -> Any:
+def _convert(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as refusal:
@@ -91,8 +93,7 @@ def signatures_of(value: JsonObject) -> Signatures:
     Raises:
         InvalidParam: they have not the shape of signatures.
     """
-    signatures: Signatures = _convert(value.get("signatures") or {}, Signatures)
-    return signatures
+    return _convert(value.get("signatures") or {}, Signatures)
 
 
 def is_signed_by(value: JsonObject, signer: str, public_key: str, key_id: str) -> bool:

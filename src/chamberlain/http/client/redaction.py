@@ -7,21 +7,18 @@ from chamberlain.matrix.ids import EventID, RoomID
 from chamberlain.rooms.pipeline.submit import Txn
 
 
-class RedactEvent(Request):
-    """Which event loses its content, and why."""
-
-    room_id: Path[RoomID]
-    event_id: Path[EventID]
-    txn_id: Path[str]
-    reason: str | None = None
-
-
 class RedactEventAnew(Request):
     """Which event loses its content, and why, from a client that never repeats itself."""
 
     room_id: Path[RoomID]
     event_id: Path[EventID]
     reason: str | None = None
+
+
+class RedactEvent(RedactEventAnew):
+    """Which event loses its content, and why."""
+
+    txn_id: Path[str]
 
 
 @endpoint(
@@ -34,15 +31,8 @@ class RedactEventAnew(Request):
 async def redact_event(ctx: Context, request: RedactEvent) -> Sent:
     """Take the content of an event away from everyone."""
     requester = ctx.requester
-    event_id = await ctx.services.rooms.messages.redact(
-        requester.user_id,
-        request.room_id,
-        request.event_id,
-        reason=request.reason,
-        txn=Txn(requester.user_id, requester.txn_scope, f"{request.room_id}/redact", request.txn_id),
-        own_only=requester.is_suspended,
-    )
-    return Sent(event_id)
+    txn = Txn(requester.user_id, requester.txn_scope, f"{request.room_id}/redact", request.txn_id)
+    return await _redact(ctx, request, txn)
 
 
 @endpoint(
@@ -54,12 +44,16 @@ async def redact_event(ctx: Context, request: RedactEvent) -> Sent:
 )
 async def redact_event_anew(ctx: Context, request: RedactEventAnew) -> Sent:
     """Take the content of an event away from everyone, as clients from before transaction ids do."""
-    requester = ctx.requester
+    return await _redact(ctx, request, None)
+
+
+async def _redact(ctx: Context, request: RedactEventAnew, txn: Txn | None) -> Sent:
     event_id = await ctx.services.rooms.messages.redact(
-        requester.user_id,
+        ctx.requester.user_id,
         request.room_id,
         request.event_id,
         reason=request.reason,
-        own_only=requester.is_suspended,
+        txn=txn,
+        own_only=ctx.requester.is_suspended,
     )
     return Sent(event_id)

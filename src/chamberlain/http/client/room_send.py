@@ -7,16 +7,6 @@ from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.pipeline.submit import Txn
 
 
-class SendMessage(Request):
-    """One message event for a room."""
-
-    room_id: Path[RoomID]
-    event_type: Path[str]
-    txn_id: Path[str]
-    content: Body[JsonObject]
-    ts: Query[int | None] = None
-
-
 class SendMessageAnew(Request):
     """One message event for a room, from a client that never repeats itself."""
 
@@ -24,6 +14,12 @@ class SendMessageAnew(Request):
     event_type: Path[str]
     content: Body[JsonObject]
     ts: Query[int | None] = None
+
+
+class SendMessage(SendMessageAnew):
+    """One message event for a room."""
+
+    txn_id: Path[str]
 
 
 class Sent(Response):
@@ -42,18 +38,8 @@ class Sent(Response):
 async def send_message(ctx: Context, request: SendMessage) -> Sent:
     """Send a message event to a room."""
     requester = ctx.requester
-    requester.must_not_be_suspended()
-    event_id = await ctx.services.rooms.messages.send(
-        requester.user_id,
-        request.room_id,
-        request.event_type,
-        request.content,
-        txn=Txn(
-            requester.user_id, requester.txn_scope, f"{request.room_id}/{request.event_type}", request.txn_id
-        ),
-        ts=request.ts if requester.appservice_id is not None else None,
-    )
-    return Sent(event_id)
+    path = f"{request.room_id}/{request.event_type}"
+    return await _send(ctx, request, Txn(requester.user_id, requester.txn_scope, path, request.txn_id))
 
 
 @endpoint(
@@ -65,10 +51,18 @@ async def send_message(ctx: Context, request: SendMessage) -> Sent:
 )
 async def send_message_anew(ctx: Context, request: SendMessageAnew) -> Sent:
     """Send a message event to a room, as clients from before transaction ids do."""
+    return await _send(ctx, request, None)
+
+
+async def _send(ctx: Context, request: SendMessageAnew, txn: Txn | None) -> Sent:
     requester = ctx.requester
     requester.must_not_be_suspended()
-    ts = request.ts if requester.appservice_id is not None else None
-    messages = ctx.services.rooms.messages
-    return Sent(
-        await messages.send(requester.user_id, request.room_id, request.event_type, request.content, ts=ts)
+    event_id = await ctx.services.rooms.messages.send(
+        requester.user_id,
+        request.room_id,
+        request.event_type,
+        request.content,
+        txn=txn,
+        ts=request.ts if requester.appservice_id is not None else None,
     )
+    return Sent(event_id)
