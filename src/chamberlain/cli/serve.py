@@ -1,7 +1,6 @@
 """`chamberlain serve`: run the server in the foreground until it is told to stop."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -170,8 +169,7 @@ class _Worker:
         bound: list[tuple[Listener, socket.socket, ssl.SSLContext | None]],
         first_admin: tuple[str, str] | None,
     ) -> None:
-        gc.collect()
-        gc.freeze()
+        memory.collect_seldom()
         places = [_describe(listener, where) for listener, where, _ in bound]
         self._log.info("ready", listeners=places, worker=self._number, pid=os.getpid())
         if self._number == 1:

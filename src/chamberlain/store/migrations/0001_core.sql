@@ -13,7 +13,6 @@ CREATE TABLE changes (
     ref TEXT,
     at BIGINT NOT NULL
 );
-CREATE INDEX changes_entity ON changes (entity, position);
 
 -- The head of a room is (extremities, cur_line, cur_ver); head_seq moves with it, and a unit that was built on
 -- another head_seq is refused. extremities: JSON [[nid, event_id, depth, auth_height], …].
