@@ -2,6 +2,7 @@
 
 import msgspec
 
+from chamberlain.store.patterns import check_length
 from chamberlain.store.tx import Read
 
 _SPARE = 10
@@ -20,6 +21,9 @@ async def search(tx: Read, user_id: str, term: str, limit: int) -> list[Found]:
     """Give at most `limit` users, `user_id` not among them, whose id or name contains the term in any case.
 
     Visible are those who share a room with `user_id`, and those in rooms that anyone may join or read.
+
+    Raises:
+        InvalidParam: the term is too long.
     """
     rows = await tx.all(
         "WITH visible AS ("
@@ -43,5 +47,6 @@ async def search(tx: Read, user_id: str, term: str, limit: int) -> list[Found]:
 
 def _pattern(term: str) -> str:
     """What contains the term, in any case. A database may know the case of ASCII alone: any other letter matches."""
+    check_length(term)
     letters = (f"!{letter}" if letter in "!%_" else letter.lower() for letter in term)
     return "%" + "".join(letter if letter.isascii() else "_" for letter in letters) + "%"

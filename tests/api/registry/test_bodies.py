@@ -1,5 +1,7 @@
 """What each endpoint of the registry answers to parameters of the wrong type, and to missing ones."""
 
+from urllib.parse import quote
+
 import orjson
 import pytest
 
@@ -126,3 +128,20 @@ async def test_a_query_string_that_is_no_text(ground: Ground, endpoint: Endpoint
     for query in ("a=%ff", "a=%00", "%ed%a0%80=1"):
         answer = await ground.ask(caller, endpoint.method, f"{path}?{query}", parts.body)
         answer.error(400, "M_INVALID_PARAM")
+
+
+async def test_texts_too_long_to_be_looked_for(ground: Ground) -> None:
+    """400 M_INVALID_PARAM from every search by a pattern, on either side of what databases take."""
+    user, admin = await ground.user(), await ground.admin()
+    for term in ("x" * 70_000, "%_!" * 20_000, "\u00e9" * 30_000):
+        asked = [
+            await ground.ask(user, "POST", "user_directory/search", {"search_term": term}),
+            await ground.ask(user, "POST", "publicRooms", {"filter": {"generic_search_term": term}}),
+            await ground.ask(admin, "GET", f"/_synapse/admin/v2/users?name={quote(term)}"),
+            await ground.ask(admin, "GET", f"/_synapse/admin/v2/users?user_id={quote(term)}"),
+            await ground.ask(admin, "GET", f"/_synapse/admin/v1/rooms?search_term={quote(term)}"),
+        ]
+        for answer in asked:
+            answer.error(400, "M_INVALID_PARAM")
+    for term in ("x" * 10_000, "%_!" * 3_000, "\U0001f980" * 10_000):
+        (await ground.ask(user, "POST", "user_directory/search", {"search_term": term})).ok()
