@@ -93,7 +93,28 @@ class Unit(msgspec.Struct):
 
 
 async def commit(tx: Write, units: list[Unit]) -> list[Point | None]:
-    """Write each unit whose room still has the head it was built on; give the current point, or None: conflict."""
+    """Write each unit whose room still has the head it was built on; give the current point, or None: conflict.
+
+    Raises:
+        AliasTaken: the alias of a new room belongs to another room.
+        Stale, or what the database raises: they are alone, and not all heads are what they were built on.
+    """
+    good = (
+        units if tx.is_alone and len({u.room_id for u in units}) == len(units) else await _unmoved(tx, units)
+    )
+    points = {unit.room_id: point for unit, point in zip(good, await _write_state(tx, good), strict=True)}
+    await _write_rooms(tx, good, points)
+    for unit in good:
+        if unit.alias is not None or unit.published:
+            await _write_new(tx, unit)
+        _place_events(tx, unit)
+    await _write_rest(tx, good)
+    written = {id(unit) for unit in good}
+    return [points[unit.room_id] if id(unit) in written else None for unit in units]
+
+
+async def _unmoved(tx: Write, units: Sequence[Unit]) -> list[Unit]:
+    """Lock the rooms and give the units that were built on their heads."""
     heads: dict[str, int] = dict(
         await tx.all(
             "SELECT room_id, head_seq FROM rooms WHERE room_id = ANY(:rooms) ORDER BY room_id FOR UPDATE",
@@ -105,15 +126,7 @@ async def commit(tx: Write, units: list[Unit]) -> list[Point | None]:
     for unit in units:
         if heads.get(unit.room_id, -1) == unit.expected:
             first.setdefault(unit.room_id, unit)
-    good = list(first.values())
-    points = {unit.room_id: point for unit, point in zip(good, await _write_state(tx, good), strict=True)}
-    await _write_rooms(tx, good, points)
-    for unit in good:
-        if unit.alias is not None or unit.published:
-            await _write_new(tx, unit)
-        _place_events(tx, unit)
-    await _write_rest(tx, good)
-    return [points[unit.room_id] if first.get(unit.room_id) is unit else None for unit in units]
+    return list(first.values())
 
 
 async def _write_state(tx: Write, units: Sequence[Unit]) -> list[Point]:
@@ -149,7 +162,8 @@ async def _write_rooms(tx: Write, units: Sequence[Unit], points: dict[str, Point
         " ON CONFLICT (room_id) DO UPDATE SET cur_line = excluded.cur_line, cur_ver = excluded.cur_ver,"
         " head_seq = excluded.head_seq, extremities = excluded.extremities,"
         " notify_count = excluded.notify_count, highlight_count = excluded.highlight_count,"
-        " thread_notify_count = excluded.thread_notify_count",
+        " thread_notify_count = excluded.thread_notify_count"
+        " WHERE rooms.head_seq = excluded.head_seq - 1",
         [
             {
                 "room_id": unit.room_id,
@@ -164,8 +178,10 @@ async def _write_rooms(tx: Write, units: Sequence[Unit], points: dict[str, Point
                 "highlight_count": unit.head.highlight_count,
                 "thread_notify_count": unit.head.thread_notify_count,
             }
-            for unit in units
+            # In one order everywhere, or two workers could wait for one another.
+            for unit in sorted(units, key=lambda unit: unit.room_id)
         ],
+        each=True,
     )
 
 

@@ -105,25 +105,44 @@ def set_insert(sql: str, names: tuple[str, ...], types: list[str]) -> SetInsert 
     return SetInsert(head, re.sub(r"\$(\d+)", r"p\1", values[1]), tail, names, tuple(types))
 
 
-def write_together(placed: Sequence[SetInsert], others: Sequence[SetInsert], *, single: bool) -> str:
+def write_together(
+    placed: Sequence[SetInsert],
+    others: Sequence[SetInsert],
+    *,
+    single: bool,
+    each: frozenset[int] = frozenset(),
+) -> str:
     """Give one statement that writes all these sets, and takes positions where there are `placed` ones.
 
     With them, the first parameter is how many positions to take; it gives the position before the first of these.
-    The parameters of `placed` and then of `others` follow.
+    With `each`, places among `others`, the next parameter is how many rows these have to write: with fewer, it
+    divides by zero. The parameters of `placed` and then of `others` follow.
     """
-    if not placed and len(others) == 1:
+    if not placed and not each and len(others) == 1:
         return others[0].text(single=single)
-    parts, first = [], 1
+    texts, first = [], 1 + bool(placed) + bool(each)
+    for number, insert in enumerate((*placed, *others)):
+        texts.append(insert.text(first=first, single=single, base="taken" if number < len(placed) else ""))
+        first += len(insert.names)
+    parts, where = [], ""
+    for place in sorted(each):
+        number = len(placed) + place
+        parts.append(f"w{number} AS ({texts[number]} RETURNING 1)")
+    if each:
+        # Nothing else makes PostgreSQL give up on a statement, and what it has written so far, from inside.
+        written = " + ".join(f"(SELECT COUNT(*) FROM w{len(placed) + place})" for place in sorted(each))
+        wanted = f"${1 + bool(placed)}::bigint"
+        parts.append(f"held AS (SELECT 1 / CASE WHEN {written} = {wanted} THEN 1 ELSE 0 END AS one)")
+        where = " AND (SELECT one FROM held) = 1"
     if placed:
         parts.append(
-            "taken AS (UPDATE sequences SET value = value + $1 WHERE name = 'position' RETURNING value - $1 AS base)"
+            "taken AS (UPDATE sequences SET value = value + $1"
+            f" WHERE name = 'position'{where} RETURNING value - $1 AS base)"
         )
-        first = 2
-    for number, insert in enumerate((*placed, *others)):
-        base = "taken" if number < len(placed) else ""
-        parts.append(f"w{number} AS ({insert.text(first=first, single=single, base=base)})")
-        first += len(insert.names)
-    return f"WITH {', '.join(parts)} SELECT {'base FROM taken' if placed else '0'}"
+    parts += [f"w{n} AS ({text})" for n, text in enumerate(texts) if n - len(placed) not in each]
+    return (
+        f"WITH {', '.join(parts)} SELECT {'base FROM taken' if placed else 'one FROM held' if each else '0'}"
+    )
 
 
 def bind_sqlite(compiled: SqliteSql, params: dict[str, Any]) -> dict[str, Any]:

@@ -86,9 +86,9 @@ async def run_group(tx: GroupTx, units: Sequence[Unit], now: Callable[[], int]) 
     try:
         changes = await _commit(tx, batches, singles, now, alone=alone)
     except Exception:
-        if not alone or len(units) == 1:
+        if not alone or singles:
             raise
-        # It is not known which of them it was: once more, with savepoints.
+        # It is not known which of them it was: once more, with savepoints, and looking before writing.
         changes = await _commit(tx, batches, singles, now, alone=False)
     COMMIT_UNITS.observe(len(units))
     COMMIT_SECONDS.observe(perf_counter() - began)
@@ -104,6 +104,7 @@ async def _commit(
     alone: bool,
 ) -> list[Change]:
     tx.placements = []
+    tx.is_alone = alone
     await tx.script("BEGIN IMMEDIATE")
     try:
         for fn, batch in batches.items():

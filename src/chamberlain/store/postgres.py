@@ -13,7 +13,7 @@ from chamberlain.store.compile import SetInsert, for_postgres, set_insert, write
 from chamberlain.store.database import Database, position_of
 from chamberlain.store.group import GROUP_SIZE, Statements, Unit, run_group
 from chamberlain.store.pool import Pool
-from chamberlain.store.tx import Change, Placement, Read, Row
+from chamberlain.store.tx import Change, Placement, Read, Row, Stale
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,20 +50,27 @@ def unescape(value: str) -> str:
 
 
 class PostgresTx:
-    """Statements on one connection. What is deferred goes before the next of them."""
+    """Statements on one connection. What is deferred, and BEGIN itself, goes before the next of them.
 
-    __slots__ = ("_connection", "_deferred", "_inserts", "placements")
+    So a unit that only has rows to insert is one statement in all.
+    """
+
+    __slots__ = ("_connection", "_deferred", "_each", "_inserts", "_must_begin", "is_alone", "placements")
 
     def __init__(self, connection: Any, inserts: "Inserts | None" = None) -> None:
         """`inserts`: what has been found out on other connections already."""
         self._connection = connection
         self._inserts = inserts or Inserts()
         self._deferred: dict[LiteralString, list[Mapping[str, Any]]] = {}
+        self._each: set[str] = set()
+        """Those of the deferred of which each row must be written."""
+        self._must_begin = False
+        self.is_alone = False
         self.placements: list[Placement] = []
 
     async def _fetch(self, sql: str, params: dict[str, Any]) -> list[Row]:
-        if self._deferred:
-            await self._write_deferred()
+        if self._must_begin or self._deferred:
+            await self._catch_up()
         compiled = for_postgres(sql)
         records = await self._connection.fetch(
             compiled.text, *[escape(params[name]) for name in compiled.names]
@@ -94,8 +101,8 @@ class PostgresTx:
 
     async def run(self, sql: LiteralString, /, **params: Any) -> int:
         """Run a statement and give how many rows it touched."""
-        if self._deferred:
-            await self._write_deferred()
+        if self._must_begin or self._deferred:
+            await self._catch_up()
         compiled = for_postgres(sql)
         status: str = await self._connection.execute(
             compiled.text, *[escape(params[name]) for name in compiled.names]
@@ -107,8 +114,8 @@ class PostgresTx:
         """Run one statement for many rows; an `INSERT … VALUES` of them is written as one set."""
         if not rows:
             return
-        if self._deferred:
-            await self._write_deferred()
+        if self._must_begin or self._deferred:
+            await self._catch_up()
         if await self._inserts.find(self._connection, sql) is not None:
             await self._write_sets({}, {sql: rows})
             return
@@ -119,24 +126,38 @@ class PostgresTx:
         else:
             await self._connection.executemany(compiled.text, values)
 
-    async def defer(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /) -> None:
+    async def defer(
+        self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /, *, each: bool = False
+    ) -> None:
         """Have many rows inserted together with what is written last."""
         if await self._inserts.find(self._connection, sql) is None:
-            await self.many(sql, rows)
-        elif rows:
+            raise TypeError(f"only an INSERT … VALUES can be deferred, not {sql}")
+        if rows:
             self._deferred.setdefault(sql, []).extend(rows)
+            if each:
+                self._each.add(sql)
 
-    async def _write_deferred(self) -> None:
-        deferred, self._deferred = self._deferred, {}
-        await self._write_sets({}, deferred)
+    async def _catch_up(self) -> None:
+        if self._must_begin:
+            self._must_begin = False
+            await self._connection.execute("BEGIN")
+        if self._deferred:
+            deferred, self._deferred = self._deferred, {}
+            await self._write_sets({}, deferred)
 
     async def _write_sets(
         self, placed: Mapping[LiteralString, Rows], others: Mapping[LiteralString, Rows], count: int = 0
     ) -> int:
         """Write all these rows in one statement; give the position before the `count` that it takes."""
         single = all(len(rows) == 1 for rows in (*placed.values(), *others.values()))
-        text, inserts = self._inserts.together(tuple(sorted(placed)), tuple(sorted(others)), single=single)
+        each = frozenset(self._each)
+        self._each.clear()
+        text, inserts = self._inserts.together(
+            tuple(sorted(placed)), tuple(sorted(others)), single=single, each=each
+        )
         values: list[Any] = [count] if placed else []
+        if each:
+            values.append(sum(len(others[sql]) for sql in others if sql in each))
         for sql, insert in inserts:
             rows = placed[sql] if sql in placed else others[sql]
             if single:
@@ -146,7 +167,10 @@ class PostgresTx:
                     [escape(row[name]) for row in rows] if kind == "text" else [row[name] for row in rows]
                     for name, kind in zip(insert.names, insert.types, strict=True)
                 ]
-        before: int | None = await self._connection.fetchval(text, *values)
+        try:
+            before: int | None = await self._connection.fetchval(text, *values)
+        except asyncpg.DivisionByZeroError:
+            raise Stale from None
         return before or 0
 
     async def finish(self, count: int, placed: Statements) -> int:
@@ -157,6 +181,8 @@ class PostgresTx:
         for sql, rows in placed.items():
             known = await self._inserts.find(self._connection, sql)
             (sets if known is not None else apart)[sql] = rows
+        if apart and self._must_begin:
+            await self._catch_up()
         before = await self._write_sets(sets, others, count) if sets or others else 0
         for sql, rows in apart.items():
             for row in rows:
@@ -166,13 +192,20 @@ class PostgresTx:
 
     async def script(self, sql: LiteralString, /) -> None:
         """Run a statement that gives nothing."""
-        if self._deferred:
-            if sql.startswith("ROLLBACK"):
-                # A savepoint is set when all before it is written: what is left is of the unit that failed.
-                self._deferred = {}
-            elif sql.startswith("SAVEPOINT"):
-                await self._write_deferred()
-        await self._connection.execute("BEGIN" if sql == "BEGIN IMMEDIATE" else sql)
+        if sql == "BEGIN IMMEDIATE":
+            self._must_begin = True
+            return
+        if sql.startswith("ROLLBACK"):
+            # A savepoint is set when all before it is written: what is left is of the unit that failed.
+            self._deferred = {}
+            self._each.clear()
+        elif sql.startswith("SAVEPOINT") and (self._must_begin or self._deferred):
+            await self._catch_up()
+        if self._must_begin:
+            # COMMIT or ROLLBACK: there was one statement at most, which is a transaction by itself.
+            self._must_begin = False
+            return
+        await self._connection.execute(sql)
 
     def place(self, kind: str, entity: str, ref: str | None = None, payload: Any = None) -> Placement:
         """Take a place in the change stream."""
@@ -186,9 +219,7 @@ class Inserts:
 
     def __init__(self) -> None:
         self._known: dict[str, SetInsert | None] = {}
-        self._texts: dict[
-            tuple[tuple[str, ...], tuple[str, ...], bool], tuple[str, list[tuple[str, SetInsert]]]
-        ] = {}
+        self._texts: dict[tuple[Any, ...], tuple[str, list[tuple[str, SetInsert]]]] = {}
 
     async def find(self, connection: Any, sql: str) -> SetInsert | None:
         """Give the set form of a text, or None where it has none."""
@@ -200,17 +231,22 @@ class Inserts:
         return self._known[sql]
 
     def together(
-        self, placed: tuple[str, ...], others: tuple[str, ...], *, single: bool
+        self, placed: tuple[str, ...], others: tuple[str, ...], *, single: bool, each: frozenset[str]
     ) -> tuple[str, list[tuple[str, SetInsert]]]:
         """Give the statement that writes all these texts' rows, which have been found, and the order of them."""
-        key = placed, others, single
+        key = placed, others, single, each
         known = self._texts.get(key)
         if known is None:
             inserts = [
                 (sql, insert) for sql in (*placed, *others) if (insert := self._known[sql]) is not None
             ]
             sets = [insert for _, insert in inserts]
-            text = write_together(sets[: len(placed)], sets[len(placed) :], single=single)
+            text = write_together(
+                sets[: len(placed)],
+                sets[len(placed) :],
+                single=single,
+                each=frozenset(place for place, sql in enumerate(others) if sql in each),
+            )
             known = self._texts[key] = text, inserts
         return known
 

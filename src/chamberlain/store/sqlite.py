@@ -17,7 +17,7 @@ import apsw
 from chamberlain.store.compile import bind_sqlite, for_sqlite
 from chamberlain.store.database import Database, position_of
 from chamberlain.store.group import GROUP_SIZE, TAKE_POSITIONS, Statements, Unit, run_group
-from chamberlain.store.tx import Change, Placement, Read, Row
+from chamberlain.store.tx import Change, Placement, Read, Row, Stale
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,10 +31,11 @@ READER_CACHE_KIB = 4_096
 class SqliteTx:
     """Statements on one connection; every coroutine of it ends without waiting."""
 
-    __slots__ = ("_connection", "placements")
+    __slots__ = ("_connection", "is_alone", "placements")
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self.is_alone = False
         self.placements: list[Placement] = []
 
     def _execute(self, sql: str, params: dict[str, Any]) -> apsw.Cursor:
@@ -66,9 +67,14 @@ class SqliteTx:
             rows = [bind_sqlite(compiled, dict(row)) for row in rows]
         self._connection.executemany(compiled.text, rows)
 
-    async def defer(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /) -> None:
+    async def defer(
+        self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /, *, each: bool = False
+    ) -> None:
         """Run one statement for many rows, now: here a statement costs no way to anywhere."""
+        before = self._connection.total_changes()
         await self.many(sql, rows)
+        if each and self._connection.total_changes() - before < len(rows):
+            raise Stale
 
     async def finish(self, count: int, placed: Statements) -> int:
         """Take `count` positions and write the rows that carry them; give the position before."""

@@ -12,6 +12,10 @@ import msgspec
 Row = tuple[Any, ...]
 
 
+class Stale(Exception):
+    """What a unit was built on is not true any more."""
+
+
 class Change(msgspec.Struct, frozen=True, gc=False):
     """One row of the change stream.
 
@@ -67,6 +71,10 @@ class Read(Protocol):
 class Write(Read, Protocol):
     """A transaction."""
 
+    is_alone: bool
+    """Whether all in it comes from this call of a batch function. It need not look first then: where the database
+    refuses something, everything is undone and it is called once more, not alone."""
+
     async def run(self, sql: LiteralString, /, **params: Any) -> int:
         """Run a statement and give how many rows it touched."""
         ...
@@ -75,11 +83,14 @@ class Write(Read, Protocol):
         """Run one statement for many rows; PostgreSQL runs an `INSERT … VALUES` of them as one set."""
         ...
 
-    async def defer(self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /) -> None:
+    async def defer(
+        self, sql: LiteralString, rows: Sequence[Mapping[str, Any]], /, *, each: bool = False
+    ) -> None:
         """Have many rows inserted before the next statement of the transaction or its end.
 
         As `many` does, but PostgreSQL writes what is deferred, and what carries positions, in one statement:
-        no two of these may touch the same row.
+        no two of these may touch the same row. With `each`, `Stale` is raised, then or in the end, unless each
+        row was written, which its `ON CONFLICT` may have kept it from.
         """
         ...
 

@@ -169,6 +169,29 @@ async def test_a_repeated_transaction_gives_the_same_event(db: Database, service
     assert first == second == third
 
 
+async def test_a_repetition_is_known_whatever_happened_since(db: Database, services: Rooms) -> None:
+    """After a restart, among new events, and by somebody who may not send any more."""
+    room = await services.create.create_room(ALICE, RoomOptions(preset="public_chat"))
+    await services.membership.join(BOB, room)
+    txns = {user: Txn(user, "DEVICE", room, "t1") for user in (ALICE, BOB)}
+    sent = {user: await services.submit.send(user, room, "m.test", {}, txn=txns[user]) for user in txns}
+    await services.membership.leave(BOB, room)
+    later = worker(db)
+    again = await asyncio.gather(
+        later.submit.send(ALICE, room, "m.test", {"new": 1}),
+        later.submit.send(ALICE, room, "m.test", {}, txn=txns[ALICE]),
+        later.submit.send(BOB, room, "m.test", {}, txn=txns[BOB]),
+        later.submit.send(ALICE, room, "m.test", {"new": 2}),
+    )
+    found = await db.snapshot(timeline, room)
+    await later.close()
+
+    assert again[1:3] == [sent[ALICE], sent[BOB]]
+    tests = [event_id for event_id, kind, *_ in found if kind == "m.test"]
+    assert sorted(tests) == sorted({*sent.values(), *again})
+    assert len(tests) == 4
+
+
 async def test_one_transaction_through_many_workers_at_once_makes_one_event(
     db: Database, services: Rooms
 ) -> None:

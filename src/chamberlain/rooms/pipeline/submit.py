@@ -152,11 +152,6 @@ class Submit:
         if txn is None:
             return await asyncio.shield(self._enqueue(draft, None, instead_of))
         known = self._txns.get(txn)
-        if known is None:
-            earlier = await self._db.read(find_by_txn, txn.user_id, txn.device, txn.path, txn.txn_id)
-            if earlier is not None:
-                return EventID(earlier)
-            known = self._txns.get(txn)
         if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
             known = self._enqueue(draft, txn)
             self._txns.set(txn, known)
@@ -266,6 +261,7 @@ class Submit:
                 if await self._try_or_settle(room_id, unit):
                     break
                 self._heads.forget(room_id)
+            await self._settle_repeated([one for one in unit if isinstance(one.result, MatrixError)])
         except Exception as error:
             self._heads.forget(room_id)
             for waiting in unit:
@@ -281,7 +277,7 @@ class Submit:
             if await self._try_unit(room_id, [waiting for waiting in unit if not waiting.is_settled]):
                 return True
         except Exception:
-            # The database refuses a transaction id that it has already.
+            # Transaction ids are not looked up before: the database refuses one that it has already.
             if not await self._settle_repeated(unit):
                 raise
             return False
@@ -289,7 +285,7 @@ class Submit:
         return False
 
     async def _settle_repeated(self, unit: Sequence[_Waiting]) -> bool:
-        """Another worker was faster, perhaps with requests that wait here; say whether it was."""
+        """Give requests that repeat earlier ones the events that these have made; say whether there were any."""
         settled = False
         for waiting in unit:
             txn = waiting.txn

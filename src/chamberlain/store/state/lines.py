@@ -111,15 +111,17 @@ async def add_line(
     tx: Write, room_id: str, line: int, base: Point | None, *, complete: bool, first: int, live: int
 ) -> None:
     """A line with one version, `first`, exists; its rows are the caller's business."""
-    await tx.run(
-        "INSERT INTO state_lines (line, room_id, base_line, base_ver, complete, head, tip, live, dead) VALUES"
-        " (:line, :room_id, CAST(:base_line AS BIGINT), CAST(:base_ver AS BIGINT), :complete, :first, :first,"
-        " :live, 0)",
-        line=line,
-        room_id=room_id,
-        base_line=None if base is None else base[0],
-        base_ver=None if base is None else base[1],
-        complete=complete,
-        first=first,
-        live=live,
+    row = {
+        "line": line,
+        "room_id": room_id,
+        "base_line": None if base is None else base[0],
+        "base_ver": None if base is None else base[1],
+        "complete": complete,
+        "first": first,
+        "live": live,
+    }
+    await tx.defer(
+        "INSERT INTO state_lines (line, room_id, base_line, base_ver, complete, head, tip, live, dead)"
+        " VALUES (:line, :room_id, :base_line, :base_ver, :complete, :first, :first, :live, 0)",
+        [row],
     )

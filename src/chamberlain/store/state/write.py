@@ -93,7 +93,7 @@ async def append_many(tx: Write, appends: Sequence[tuple[int, int, Sequence[tupl
 
 
 async def _put(tx: Write, rows: Sequence[Mapping[str, int | None]]) -> None:
-    await tx.many(
+    await tx.defer(
         "INSERT INTO state_rows (line, key, from_v, to_v, event)"
         " VALUES (:line, :key, :from_v, :to_v, :event)",
         rows,
