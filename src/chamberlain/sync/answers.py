@@ -17,6 +17,7 @@ from chamberlain.runtime.clock import Clock
 from chamberlain.store import account_data, kinds
 from chamberlain.store.account_data import IGNORED_USERS
 from chamberlain.store.database import Database
+from chamberlain.store.events import StoredEvent
 from chamberlain.store.receipts import Receipt
 from chamberlain.sync.assemble.block import Ask, Block, Loaded
 from chamberlain.sync.assemble.device_lists import DeviceLists, Met, device_lists, device_lists_between
@@ -344,5 +345,5 @@ def _private_receipts(notes: Iterable[Note]) -> dict[str, list[Receipt]]:
     return found
 
 
-def _is_membership(event: Any) -> bool:
+def _is_membership(event: StoredEvent) -> bool:
     return event.type == MEMBER and event.state_key is not None

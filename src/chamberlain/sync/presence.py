@@ -12,7 +12,6 @@ from chamberlain.sync.wait import Waiting
 
 State = Literal["online", "unavailable", "offline"]
 
-STATES: Final = ("online", "unavailable", "offline")
 IDLE_SECONDS: Final = 300.0
 """Who does nothing for so long, while a client syncs, is unavailable."""
 GONE_SECONDS: Final = 30.0
@@ -77,14 +76,12 @@ class Presences:
         one, other = await self._waiting.listen(viewer), await self._waiting.listen(user_id)
         return not one.joined.keys().isdisjoint(other.joined.keys())
 
-    async def set(self, user_id: str, state: str, status: str | None) -> None:
+    async def set(self, user_id: str, state: State, status: str | None) -> None:
         """The user says what they are.
 
         Raises:
-            InvalidParam: there is no such state, or the status is too long.
+            InvalidParam: the status is too long.
         """
-        if state not in STATES:
-            raise InvalidParam("`presence` is online, unavailable or offline")
         if status is not None and len(status) > MAX_STATUS:
             raise InvalidParam(f"A status has at most {MAX_STATUS} characters")
         if not self.enabled:
@@ -95,7 +92,7 @@ class Presences:
         self._show(user_id, user, state, status or None, active=True)
         self._watch(user_id, user)
 
-    async def begin_sync(self, user_id: str, state: str) -> None:
+    async def begin_sync(self, user_id: str, state: State) -> None:
         """A client of the user syncs, and says what that makes of them; `offline` says nothing."""
         if not self.enabled or state == "offline":
             return
@@ -113,7 +110,7 @@ class Presences:
         if user.timer is None:
             self._watch(user_id, user)
 
-    def end_sync(self, user_id: str, state: str) -> None:
+    def end_sync(self, user_id: str, state: State) -> None:
         """The sync that `begin_sync` told of has its answer."""
         user = self._users.get(user_id)
         if user is not None and self.enabled and state != "offline":
@@ -163,7 +160,7 @@ class Presences:
             if user.presence.state == "offline" and not user.syncing:
                 del self._users[user_id]
 
-    def _show(self, user_id: str, user: _User, state: Any, status: str | None, *, active: bool) -> None:
+    def _show(self, user_id: str, user: _User, state: State, status: str | None, *, active: bool) -> None:
         # One counter orders all that is not durable: a token has one place for it.
         position = self._order.advance()
         user.idle = False
@@ -196,7 +193,7 @@ class Presences:
         user.timer = None
         left = self._seconds_left(user)
         if left is not None and left <= 0:
-            state = "unavailable" if user.syncing else "offline"
+            state: State = "unavailable" if user.syncing else "offline"
             self._show(user_id, user, state, user.presence.status, active=False)
             user.idle = state == "unavailable"
         self._watch(user_id, user)

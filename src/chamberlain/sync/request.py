@@ -1,11 +1,10 @@
 """One request for /sync, and the answer in the making."""
 
-from typing import Literal
-
 import msgspec
 
 from chamberlain.accounts.requester import Requester
 from chamberlain.matrix.filters import Filter
+from chamberlain.sync.presence import State
 
 
 class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,4 +16,4 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     full_state: bool = False
     use_state_after: bool = False
     timeout_ms: int = 0
-    set_presence: Literal["online", "offline", "unavailable"] = "online"
+    set_presence: State = "online"

@@ -1,11 +1,10 @@
 """`/presence/{userId}/status` (client-server API, Presence)."""
 
-from typing import Literal
-
 from chamberlain.http.endpoint import Auth, Context, Path, Request, Response, endpoint
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, NotFound
 from chamberlain.matrix.ids import UserID
+from chamberlain.sync.presence import State
 
 
 class WhosePresence(Request):
@@ -18,7 +17,7 @@ class SetPresence(Request):
     """What the requester is, and what they say about it."""
 
     user_id: Path[UserID]
-    presence: Literal["online", "offline", "unavailable"]
+    presence: State
     status_msg: str | None = None
 
 

@@ -1,9 +1,8 @@
 """`GET /sync` (client-server API, Syncing)."""
 
-from typing import Literal
-
 from chamberlain.http.endpoint import Auth, Context, Limit, Query, Raw, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.sync.presence import State
 from chamberlain.sync.request import SyncRequest
 
 
@@ -13,7 +12,7 @@ class Sync(Request):
     filter: Query[str | None] = None
     since: Query[str | None] = None
     full_state: Query[bool] = False
-    set_presence: Query[Literal["offline", "online", "unavailable"]] = "online"
+    set_presence: Query[State] = "online"
     timeout: Query[int] = 0
     use_state_after: Query[bool] = False
 
