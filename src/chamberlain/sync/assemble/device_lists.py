@@ -83,14 +83,15 @@ def _is_join(event: StoredEvent) -> bool:
 async def device_lists_between(tx: Read, user_id: str, since: int, upto: int) -> DeviceLists:
     """Give the answer for the stretch since < position <= upto, from the database alone."""
     changed = await changed_for(tx, user_id, since, upto)
-    moved = [
-        own
-        for own in await own_memberships(tx, user_id, since=since)
-        if set(await memberships_since(tx, own.event_id, since)) != {own.membership}
-    ]
+    entered: list[str] = []
+    left: list[str] = []
+    for own in await own_memberships(tx, user_id, since=since):
+        chain = await memberships_since(tx, own.event_id, since)
+        if own.membership == "join" and set(chain) != {"join"}:
+            entered.append(own.room_id)
+        elif own.membership in ("leave", "ban") and "join" in chain:
+            left.append(own.room_id)
     met = Met()
     joined = [own.room_id for own in await rooms_of(tx, user_id, ("join",))]
-    entered = [own.room_id for own in moved if own.membership == "join"]
-    left = [own.room_id for own in moved if own.membership in ("leave", "ban")]
     met.add(await member_changes(tx, [room for room in joined if room not in entered], since, upto))
     return await device_lists(tx, user_id, changed, met, entered, left)
