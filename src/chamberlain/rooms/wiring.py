@@ -11,9 +11,9 @@ from chamberlain.rooms.initial_sync import InitialSync
 from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.mutual import Mutual
-from chamberlain.rooms.notifications import Notifications
 from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.head import Heads
+from chamberlain.rooms.pipeline.notifications import Notifications
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import Profiles, Rulesets
 from chamberlain.rooms.profile_fanout import ProfileFanout

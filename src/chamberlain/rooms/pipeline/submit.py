@@ -13,11 +13,11 @@ from chamberlain.matrix.events import Draft, Event
 from chamberlain.matrix.ids import EventID, RoomID
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import RoomVersion
-from chamberlain.rooms.notifications import Notifications
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.consequences import follow_from, relation_of
 from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.head import Head, Heads, Stored
+from chamberlain.rooms.pipeline.notifications import Notifications
 from chamberlain.rooms.pipeline.redact import redact_target
 from chamberlain.runtime.cache import Cache
 from chamberlain.runtime.clock import Clock
