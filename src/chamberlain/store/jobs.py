@@ -11,8 +11,6 @@ from chamberlain.store import kinds
 from chamberlain.store.leases import Lease, fence
 from chamberlain.store.tx import Read, Row, Write
 
-SCHEDULED: Final = "scheduled"
-ACTIVE: Final = "active"
 COMPLETE: Final = "complete"
 FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
@@ -24,7 +22,10 @@ SKIPPED: Final = "skipped"
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job as it stands. Times are ms since the epoch; `error` says why it failed as a whole."""
+    """A job as it stands; `state` is `scheduled`, `active`, COMPLETE, FAILED or CANCELLED.
+
+    Times are ms since the epoch; `error` says why it failed as a whole.
+    """
 
     job_id: str
     kind: str

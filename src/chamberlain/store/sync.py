@@ -24,7 +24,6 @@ class Facts(msgspec.Struct, frozen=True):
     canonical_alias: str | None
     joined: int
     invited: int
-    encrypted: bool
     heroes: tuple[str, ...] = ()
 
     @property
@@ -119,7 +118,7 @@ async def current_members(tx: Read, wanted: Mapping[str, Collection[str]]) -> di
 async def facts(tx: Read, room_ids: Collection[str]) -> dict[str, Facts]:
     """Give the facts of these rooms."""
     rows = await tx.all(
-        "SELECT room_id, name, canonical_alias, joined, invited, encryption FROM room_summaries"
+        "SELECT room_id, name, canonical_alias, joined, invited FROM room_summaries"
         " WHERE room_id = ANY(:rooms)",
         rooms=list(room_ids),
     )
@@ -133,10 +132,9 @@ async def facts(tx: Read, room_ids: Collection[str]) -> dict[str, Facts]:
             alias,
             joined,
             invited,
-            encryption is not None,
             (*heroes.get(room_id, ()), *gone.get(room_id, ())),
         )
-        for room_id, name, alias, joined, invited, encryption in rows
+        for room_id, name, alias, joined, invited in rows
     }
 
 
