@@ -17,6 +17,8 @@ R = TypeVar("R", bound=msgspec.Struct)
 A = TypeVar("A", bound=msgspec.Struct)
 
 OK = "ok"
+REFUSED = "edge"
+"""The façade of calls that were refused before it was known what they are to."""
 
 _log = get_logger("admin")
 
@@ -65,6 +67,16 @@ class Runner:
             raise
         await self._end(call, operation, facade, OK)
         return plan
+
+    async def note_refusal(self, endpoint: str, actor: Actor, error: MatrixError) -> None:
+        """Write a call that was refused before it came to an operation."""
+        fields = {
+            "actor": actor.name,
+            "address": actor.address,
+            "user_agent": actor.user_agent,
+            "message": error.message,
+        }
+        await self._audit.note(endpoint, REFUSED, error.code, fields)
 
     async def _read(
         self, operation: Operation[R, A], actor: Actor, request: R, facade: str, reason: str | None

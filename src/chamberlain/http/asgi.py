@@ -18,6 +18,7 @@ from chamberlain.http.endpoint import Auth, Endpoint, Limit, Request, is_admin
 from chamberlain.http.errors import answer_to
 from chamberlain.http.listener import Entrance, Entrances
 from chamberlain.http.measure import REQUESTS
+from chamberlain.http.refusals import note_refusal
 from chamberlain.http.router import Router, unrecognized
 from chamberlain.http.sending import PREFLIGHT, Send, send_stream, send_wire, to_wire
 from chamberlain.runtime import log
@@ -103,6 +104,7 @@ class Application:
             await send_wire(send, ctx, PREFLIGHT, is_shared=True)
             return "preflight", 204
         name = "unrecognized"
+        endpoint: Endpoint | None = None
         try:
             if not entrance.serves(ctx.path):
                 raise unrecognized()
@@ -117,6 +119,8 @@ class Application:
             return name, HUNG_UP
         except Exception as error:
             wire = to_wire(answer_to(error))
+            if endpoint is not None:
+                await note_refusal(ctx, endpoint, error)
         await send_wire(send, ctx, wire, is_shared=is_shared)
         return name, wire[0]
 

@@ -52,7 +52,7 @@ async def identify(tokens: Tokens, endpoint: Endpoint, ctx: Context) -> None:
         if auth is Auth.OPTIONAL:
             return
         raise MissingToken
-    requester = tokens.cached(token) or await tokens.identify(token)
+    requester = ctx.found_requester = tokens.cached(token) or await tokens.identify(token)
     if requester.is_locked and not endpoint.allow_locked:
         raise MatrixError(ErrCode.USER_LOCKED, "This account is locked", soft_logout=True)
     if auth is Auth.ADMIN:
@@ -63,7 +63,6 @@ async def identify(tokens: Tokens, endpoint: Endpoint, ctx: Context) -> None:
             raise Forbidden("Only application services may do this")
     elif auth is Auth.ACCESS_TOKEN and requester.is_guest:
         raise MatrixError(ErrCode.GUEST_ACCESS_FORBIDDEN, "Guests may not do this")
-    ctx.found_requester = requester
 
 
 def find_token(ctx: Context) -> str | None:

@@ -29,6 +29,7 @@ class Context:
         "_watch",
         "client_ip",
         "found_requester",
+        "is_audited",
         "method",
         "origin",
         "path",
@@ -56,6 +57,8 @@ class Context:
         self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         self.query_string: bytes = scope["query_string"]
         self.found_requester: Requester | None = None
+        self.is_audited = False
+        """Whether an operation writes, or has written, this call into the audit log."""
         self.origin: str | None = None
         """The server that signed the request, where the endpoint asks for a signature."""
         self._headers: dict[bytes, bytes] = dict(scope["headers"])

@@ -18,5 +18,6 @@ async def run(
     ctx: Context, operation: Operation[R, A], request: R, *, facade: str, reason: str | None = None
 ) -> A:
     """Run an operation for whoever asks; `facade` is what the audit log calls the API that was used."""
+    ctx.is_audited = True
     actor = actor_of(ctx.found_requester, ctx.client_ip, ctx.user_agent)
     return await ctx.services.admin.runner.run(operation, actor, request, facade=facade, reason=reason)

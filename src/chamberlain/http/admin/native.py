@@ -57,6 +57,7 @@ def _handler(operation: Operation[Any, Any], request_type: type[Request]) -> Han
         if not operation.mutates:
             return await run(ctx, operation, wanted, facade=FACADE)
         if request.dry_run:
+            ctx.is_audited = True
             actor = actor_of(ctx.found_requester, ctx.client_ip, ctx.user_agent)
             return await ctx.services.admin.runner.dry_run(
                 operation, actor, wanted, facade=FACADE, reason=request.reason
