@@ -13,7 +13,6 @@ from chamberlain.rooms.pipeline.submit import Submit, Txn
 from chamberlain.store import events, relations
 from chamberlain.store.database import Database
 
-ANNOTATION: Final = "m.annotation"
 THREAD: Final = "m.thread"
 
 
@@ -50,7 +49,7 @@ class Messages:
             rest = {key: value for key, value in content.items() if key != "redacts"}
             return await self._submit.send(sender, room_id, kind, rest, redacts=target, txn=txn, ts=ts)
         if "m.relates_to" in content:
-            await self._check_relation(sender, room_id, kind, content, txn)
+            await self._check_thread(content, txn)
         return await self._submit.send(sender, room_id, kind, content, txn=txn, ts=ts)
 
     async def set_state(
@@ -105,23 +104,12 @@ class Messages:
         content: JsonObject = {} if reason is None else {"reason": reason}
         return await self._submit.send(sender, room_id, REDACTION, content, redacts=target, txn=txn)
 
-    async def _check_relation(
-        self, sender: str, room_id: str, kind: str, content: JsonObject, txn: Txn | None
-    ) -> None:
+    async def _check_thread(self, content: JsonObject, txn: Txn | None) -> None:
         relates = content["m.relates_to"]
-        if not isinstance(relates, dict):
+        if not isinstance(relates, dict) or relates.get("rel_type") != THREAD:
             return
-        target, rel_type, key = relates.get("event_id"), relates.get("rel_type"), relates.get("key")
-        if not isinstance(target, str) or rel_type not in (ANNOTATION, THREAD):
+        target = relates.get("event_id")
+        if not isinstance(target, str) or (txn is not None and await self._submit.is_known(txn)):
             return
-        if txn is not None and await self._submit.is_known(txn):
-            return
-        if rel_type == THREAD:
-            if await self._db.read(relations.has_relation, target):
-                raise MatrixError(
-                    ErrCode.UNKNOWN, "No thread can begin at an event with a relation", status=400
-                )
-        elif isinstance(key, str) and await self._db.read(
-            relations.has_annotation, target, sender, kind, key
-        ):
-            raise MatrixError(ErrCode.DUPLICATE_ANNOTATION, "You have sent this annotation already")
+        if await self._db.read(relations.has_relation, target):
+            raise MatrixError(ErrCode.UNKNOWN, "No thread can begin at an event with a relation", status=400)

@@ -25,6 +25,7 @@ from chamberlain.runtime.tasks import Tasks
 from chamberlain.store.commit import AliasTaken, commit
 from chamberlain.store.database import Database
 from chamberlain.store.events import find_by_txn, find_thread
+from chamberlain.store.relations import has_annotation
 from chamberlain.store.rooms import RoomRow
 from chamberlain.store.sequences import Sequence as Ids
 
@@ -139,6 +140,7 @@ class Submit:
             Forbidden: the sender is not in the room, or has not the power.
             NotFound: a redaction of an event that the room does not have.
             BadJson, MatrixError (TOO_LARGE): the content is none that an event may have.
+            MatrixError: DUPLICATE_ANNOTATION for a second reaction with the same key.
         """
         draft = Draft(
             room_id=room_id,
@@ -337,6 +339,7 @@ class Submit:
         ):
             # Two who asked for the same at once: nothing changes a second time.
             return previous.event
+        await self._refuse_second_annotation(chain, event)
         notified = await self._notifications.of(event, chain)
         now = self._clock.now()
         follow_from(
@@ -364,6 +367,19 @@ class Submit:
                 }
             )
         return event
+
+    async def _refuse_second_annotation(self, chain: Chain, event: Event) -> None:
+        target, kind, key = relation_of(event) or (None, None, None)
+        if target is None or kind != "m.annotation" or key is None:
+            return
+        same = (
+            other.sender == event.sender
+            and other.type == event.type
+            and relation_of(other) == (target, kind, key)
+            for other in chain.drafted.values()
+        )
+        if any(same) or await self._db.read(has_annotation, target, event.sender, event.type, key):
+            raise MatrixError(ErrCode.DUPLICATE_ANNOTATION, "You have sent this annotation already")
 
     async def _thread_of(self, event: Event) -> str | None:
         """The root of the thread that an event is in, by itself or with what it relates to."""
