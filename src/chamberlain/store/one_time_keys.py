@@ -95,35 +95,30 @@ class _Shelf:
         self.number: dict[str, int] = {}
         self.new: list[dict[str, object]] = []
         self._last_turn: dict[str, int] = {}
-        self._turns: dict[str, dict[str, int]] = {}
-        """By algorithm, in which row each key is that was there before."""
+        self._turns: dict[tuple[str, str], int] = {}
+        """In which row each key is that was there before."""
         self._added: dict[tuple[str, str], bytes] = {}
 
     def load(self, algorithm: str, turn: int, taken: int, key_ids: bytes) -> None:
-        """Know of a row that is there. A device may have hundreds of keys: nothing here is done key by key."""
+        """Know of a row that is there."""
         left = orjson.loads(key_ids)[taken:]
         self.number[algorithm] = self.number.get(algorithm, 0) + len(left)
         self._last_turn[algorithm] = max(self._last_turn.get(algorithm, 0), turn)
-        self._turns.setdefault(algorithm, {}).update(dict.fromkeys(left, turn))
-
-    def _turn_of(self, name: tuple[str, str]) -> int | None:
-        algorithm, key_id = name
-        turns = self._turns.get(algorithm)
-        return None if turns is None else turns.get(key_id)
+        for key_id in left:
+            self._turns[algorithm, key_id] = turn
 
     async def find_clash(self, tx: Read, keys: list[NewKey]) -> str | None:
         """The id of a key that is there with other content, or None."""
         for key in keys:
             name = key.algorithm, key.key_id
             there = self._added.get(name)
-            turn = self._turn_of(name)
-            if there is None and turn is not None:
-                there = await self._content(tx, *name, turn)
+            if there is None and name in self._turns:
+                there = await self._content(tx, *name)
             if there is not None and there != key.key and orjson.loads(there) != orjson.loads(key.key):
                 return key.key_id
         return None
 
-    async def _content(self, tx: Read, algorithm: str, key_id: str, turn: int) -> bytes:
+    async def _content(self, tx: Read, algorithm: str, key_id: str) -> bytes:
         user_id, device_id = self.device
         row = await tx.one(
             "SELECT key_ids, keys FROM one_time_keys WHERE user_id = :user_id AND device_id = :device_id"
@@ -131,7 +126,7 @@ class _Shelf:
             user_id=user_id,
             device_id=device_id,
             algorithm=algorithm,
-            turn=turn,
+            turn=self._turns[algorithm, key_id],
         )
         assert row is not None
         return bytes(_array.decode(row[1])[orjson.loads(row[0]).index(key_id)])
@@ -141,7 +136,7 @@ class _Shelf:
         by_algorithm: dict[str, list[NewKey]] = {}
         for key in keys:
             name = key.algorithm, key.key_id
-            if self._turn_of(name) is None and name not in self._added:
+            if name not in self._turns and name not in self._added:
                 self._added[name] = key.key
                 by_algorithm.setdefault(key.algorithm, []).append(key)
         for algorithm, new in by_algorithm.items():
