@@ -7,7 +7,7 @@ import msgspec
 
 from chamberlain.matrix.types import StateKey
 from chamberlain.store import kinds
-from chamberlain.store.state.keys import intern_keys
+from chamberlain.store.state.keys import add_keys, intern_keys
 from chamberlain.store.state.lines import Point
 from chamberlain.store.state.write import append_many, epoch_is_due, new_room_line, note_position, renew
 from chamberlain.store.tx import Placement, Write
@@ -86,6 +86,10 @@ class Unit(msgspec.Struct):
     summary: dict[str, Any] | None
     spare_line: int | None
     """A line id to renew the current line with, where that is due."""
+    keys: dict[StateKey, int] = msgspec.field(default_factory=dict)
+    """The numbers of the state keys that its events set, as far as they have some."""
+    new_keys: dict[StateKey, int] = msgspec.field(default_factory=dict)
+    """Numbers reserved for the others."""
     alias: str | None = None
     """The alias of a new room."""
     published: bool = False
@@ -130,8 +134,7 @@ async def _unmoved(tx: Write, units: Sequence[Unit]) -> list[Unit]:
 
 
 async def _write_state(tx: Write, units: Sequence[Unit]) -> list[Point]:
-    names = {event.state_key for unit in units for event in unit.events if event.state_key is not None}
-    keys = await intern_keys(tx, names) if names else {}
+    keys, new = await _number_keys(tx, units)
     appends = []
     for unit in units:
         if unit.expected < 0:
@@ -140,7 +143,7 @@ async def _write_state(tx: Write, units: Sequence[Unit]) -> list[Point]:
         if changes:
             appends.append((unit.head.line, unit.head.ver - len(changes), changes))
     if appends:
-        await append_many(tx, appends)
+        await append_many(tx, appends, new)
     points = []
     for unit in units:
         point = (unit.head.line, unit.head.ver)
@@ -149,6 +152,22 @@ async def _write_state(tx: Write, units: Sequence[Unit]) -> list[Point]:
             point = await renew(tx, unit.room_id, before, point, iter((unit.spare_line,)))
         points.append(point)
     return points
+
+
+async def _number_keys(tx: Write, units: Sequence[Unit]) -> tuple[dict[StateKey, int], set[int]]:
+    """The numbers of all state keys, and which of them nothing can have used yet."""
+    if not tx.is_alone:
+        names = {event.state_key for unit in units for event in unit.events if event.state_key is not None}
+        return (await intern_keys(tx, names) if names else {}), set()
+    keys = {name: number for unit in units for name, number in unit.keys.items()}
+    new: dict[StateKey, int] = {}
+    for unit in units:
+        for name, number in unit.new_keys.items():
+            if name not in keys:
+                keys[name] = new[name] = number
+    if new:
+        await add_keys(tx, new)
+    return keys, set(new.values())
 
 
 async def _write_rooms(tx: Write, units: Sequence[Unit], points: dict[str, Point]) -> None:

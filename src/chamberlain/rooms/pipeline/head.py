@@ -11,6 +11,7 @@ from chamberlain.matrix.errors import NotFound
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.types import StateKey
 from chamberlain.matrix.versions import RoomVersion, get_room_version
+from chamberlain.rooms.pipeline.keys import StateKeys
 from chamberlain.runtime.cache import Cache
 from chamberlain.store import events, kinds, rooms
 from chamberlain.store.database import Database
@@ -102,12 +103,12 @@ async def load_head(tx: Read, room_id: str) -> Head | None:
 
 async def load_state(
     tx: Read, point: Point, keys: Sequence[StateKey]
-) -> dict[StateKey, tuple[Event, int, int] | None]:
-    """Give the state events at a point under these keys."""
+) -> tuple[dict[StateKey, tuple[Event, int, int] | None], dict[StateKey, int]]:
+    """Give the state events at a point under these keys, and the numbers of those keys that have one."""
     numbers = await find_keys(tx, keys)
     nids = await get_many(tx, point, numbers.values())
     found = await events.list_events_by_nid(tx, nids.values()) if nids else {}
-    return {key: found.get(nids.get(numbers.get(key, 0), 0)) for key in keys}
+    return {key: found.get(nids.get(numbers.get(key, 0), 0)) for key in keys}, numbers
 
 
 class Heads:
@@ -115,6 +116,7 @@ class Heads:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self.keys = StateKeys(db)
         self._kept: Cache[str, Head] = Cache(ROOMS_KEPT, "room heads")
         db.subscribe(self._changed)
 
@@ -146,7 +148,8 @@ class Heads:
                 head.state.update(dict.fromkeys(missing))
                 return
             point = head.point
-            found = await self._db.read(load_state, point, missing)
+            found, numbers = await self._db.read(load_state, point, missing)
+            self.keys.note(missing, numbers)
             if head.point != point:
                 continue
             if len(head.state) + len(found) > STATE_KEPT:

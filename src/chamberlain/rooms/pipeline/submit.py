@@ -22,12 +22,13 @@ from chamberlain.rooms.pipeline.redact import redact_target
 from chamberlain.runtime.cache import Cache
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.tasks import Tasks
-from chamberlain.store.commit import AliasTaken, commit
+from chamberlain.store.commit import AliasTaken, Unit, commit
 from chamberlain.store.database import Database
 from chamberlain.store.events import find_by_txn, find_thread
 from chamberlain.store.relations import has_annotation
 from chamberlain.store.rooms import RoomRow
 from chamberlain.store.sequences import Sequence as Ids
+from chamberlain.store.state.lines import Point
 
 UNIT_SIZE: Final = 100
 TRIES: Final = 8
@@ -217,7 +218,7 @@ class Submit:
         unit = chain.unit(None)
         unit.alias, unit.published = alias, published
         try:
-            point = await self._db.write_batch(commit, unit)
+            point = await self._commit(unit)
         except AliasTaken:
             raise MatrixError(ErrCode.ROOM_IN_USE, "The alias belongs to another room") from None
         if point is None:
@@ -316,11 +317,15 @@ class Submit:
         if not chain.writes:
             return True
         spare = (await self._lines.take(1))[0] if chain.renewal_is_due else None
-        point = await self._db.write_batch(commit, chain.unit(spare))
+        point = await self._commit(chain.unit(spare))
         if point is None:
             return False
         chain.adopt(point)
         return True
+
+    async def _commit(self, unit: Unit) -> Point | None:
+        await self._heads.keys.number(unit)
+        return await self._db.write_batch(commit, unit)
 
     async def _extend(
         self, chain: Chain, draft: Draft, nid: int, txn: Txn | None, instead_of: str | None = None

@@ -1,11 +1,17 @@
 """State keys as numbers: those of m.room.member are positive, all others negative."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import LiteralString
 
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.types import StateKey
 from chamberlain.store.sequences import advance
 from chamberlain.store.tx import Read, Write
+
+_INSERT: LiteralString = (
+    "INSERT INTO state_keys (key, type, state_key) VALUES (:key, :type, :state_key)"
+    " ON CONFLICT (type, state_key) DO NOTHING"
+)
 
 
 async def find_keys(tx: Read, names: Collection[StateKey]) -> dict[StateKey, int]:
@@ -31,6 +37,17 @@ async def find_keys(tx: Read, names: Collection[StateKey]) -> dict[StateKey, int
     return found
 
 
+def number_for(name: StateKey, number: int) -> int:
+    """The number that a name gets of a reserved one."""
+    return number if name[0] == MEMBER else -number
+
+
+async def add_keys(tx: Write, numbers: Mapping[StateKey, int]) -> None:
+    """These names, which were not found before, have these numbers; raises Stale where one had another already."""
+    rows = [{"key": number, "type": name[0], "state_key": name[1]} for name, number in numbers.items()]
+    await tx.defer(_INSERT, rows, each=True)
+
+
 async def intern_keys(tx: Write, names: Collection[StateKey]) -> dict[StateKey, int]:
     """Every name has a number, and here they are.
 
@@ -43,11 +60,10 @@ async def intern_keys(tx: Write, names: Collection[StateKey]) -> dict[StateKey, 
         return found
     last = await advance(tx, "state_key", len(new))
     await tx.many(
-        "INSERT INTO state_keys (key, type, state_key) VALUES (:key, :type, :state_key)"
-        " ON CONFLICT (type, state_key) DO NOTHING",
+        _INSERT,
         [
-            {"key": number if kind == MEMBER else -number, "type": kind, "state_key": state_key}
-            for number, (kind, state_key) in enumerate(new, last - len(new) + 1)
+            {"key": number_for(name, number), "type": name[0], "state_key": name[1]}
+            for number, name in enumerate(new, last - len(new) + 1)
         ],
     )
     found.update(await find_keys(tx, new))

@@ -1,6 +1,6 @@
 """Write state: appending to the current line, placing a merged state, and starting a line anew."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -63,11 +63,16 @@ async def new_room_line(tx: Write, room_id: str, line: int) -> Point:
     return line, 0
 
 
-async def append_many(tx: Write, appends: Sequence[tuple[int, int, Sequence[tuple[int, int]]]]) -> None:
+async def append_many(
+    tx: Write,
+    appends: Sequence[tuple[int, int, Sequence[tuple[int, int]]]],
+    new_keys: Collection[int] = (),
+) -> None:
     """Current lines have grown by one version for each change: (line, version so far, [(key, event), …]).
 
-    For local events on their rooms' current lines, all rooms of a batch together: two statements. The
-    callers hold the rooms' heads, move them to version + len(changes), and then ask `epoch_is_due`.
+    For local events on their rooms' current lines, all rooms of a batch together: two statements. No state has
+    any of `new_keys` yet. The callers hold the rooms' heads, move them to version + len(changes), and then ask
+    `epoch_is_due`.
     """
     closed: list[dict[str, int]] = []
     rows: list[dict[str, int]] = []
@@ -77,7 +82,7 @@ async def append_many(tx: Write, appends: Sequence[tuple[int, int, Sequence[tupl
             row = {"line": line, "key": key, "from_v": ver, "to_v": LAST, "event": event}
             if key in newest:
                 newest[key]["to_v"] = ver
-            elif version > 0:
+            elif version > 0 and key not in new_keys:
                 closed.append({"line": line, "key": key, "ver": ver, "last": LAST})
             newest[key] = row
             rows.append(row)
