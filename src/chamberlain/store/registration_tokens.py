@@ -54,14 +54,26 @@ async def create(tx: Write, token: str, uses_allowed: int | None, expires_at: in
     return bool(made)
 
 
-async def update(tx: Write, token: str, uses_allowed: int | None, expires_at: int | None) -> bool:
-    """Change the limits of a token; False where there is none."""
+async def update(
+    tx: Write,
+    token: str,
+    uses_allowed: int | None,
+    expires_at: int | None,
+    *,
+    keep_uses: bool = False,
+    keep_expiry: bool = False,
+) -> bool:
+    """Change the limits of a token but those to keep; False where there is none."""
     changed = await tx.run(
-        "UPDATE registration_tokens SET uses_allowed = :uses_allowed, expires_at = :expires_at"
+        "UPDATE registration_tokens SET"
+        " uses_allowed = CASE WHEN :keep_uses THEN uses_allowed ELSE CAST(:uses_allowed AS BIGINT) END,"
+        " expires_at = CASE WHEN :keep_expiry THEN expires_at ELSE CAST(:expires_at AS BIGINT) END"
         " WHERE token = :token",
         token=token,
         uses_allowed=uses_allowed,
         expires_at=expires_at,
+        keep_uses=keep_uses,
+        keep_expiry=keep_expiry,
     )
     return bool(changed)
 
