@@ -152,10 +152,10 @@ def test_accounts_beside_a_running_server_and_without_one(tmp_path: Path) -> Non
 
 def test_every_operation_is_a_command(tmp_path: Path) -> None:
     """`chamberlain admin` gives JSON alone, with the server up or down, and refuses in words."""
-    named = ("--name", "localhost")
-    fresh = run(tmp_path, "user", "create", "alice", "--password-stdin", *named, stdin="wonderland 1\n")
+    create = ("user", "create", "alice", "--password-stdin", "--name", "localhost")
+    fresh = run(tmp_path, *create, stdin="wonderland 1\n")
     assert "password" in fresh.stderr, "the first administrator is made now, and told"
-    down = run(tmp_path, "admin", "users", "whois", "alice", *named)
+    down = run(tmp_path, "admin", "users", "whois", "alice", "--server-name", "localhost")
     assert orjson.loads(down.stdout)["user_id"] == "@alice:localhost"
     with Process(tmp_path) as server:
         up = run(tmp_path, "admin", "users", "set-locked", "alice", "--locked", "--reason", "a test")

@@ -33,6 +33,8 @@ class Scope(StrEnum):
     """Read what only the user should know: addresses and devices."""
     ROOMS_READ = "rooms:read"
     ROOMS_WRITE = "rooms:write"
+    REGISTRATION_READ = "registration:read"
+    REGISTRATION_WRITE = "registration:write"
     NOTICES_WRITE = "notices:write"
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"

@@ -63,7 +63,7 @@ def admin() -> None:
     """Every operation of the administration API, as JSON; beside a running server or without one.
 
     What changes anything takes --dry-run, which tells what would happen, and --reason, for the audit log. What takes
-    long is waited for, and its job is shown.
+    long is waited for, and its job is shown. The server name is --server-name here, for other things have names too.
     """
 
 
@@ -85,7 +85,8 @@ def _command(section: str, verb: str, operation: Operation[Any, Any]) -> click.C
     if _starts_job(operation):
         parameters.append(click.Option(["--no-wait"], is_flag=True, help="Do not wait for the job."))
 
-    @config_options()
+    # With `--name` here, `users list --name ali` would name the server, and list everybody.
+    @config_options(name_flag="--server-name")
     def run(config: Config, **given: Any) -> None:
         _run(config, operation, given)
 

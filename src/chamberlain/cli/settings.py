@@ -17,8 +17,10 @@ DEFAULT_FILE = Path("chamberlain.toml")
 _FLAGS = {"name": "server_name", "data": "data_dir", "database": "database.url"}
 
 
-def config_options(**shortcuts: str) -> Callable[[F], F]:
+def config_options(*, name_flag: str = "--name", **shortcuts: str) -> Callable[[F], F]:
     """Give a command `--config`, `--name`, `--data`, `--database` and `--set` and the checked `config`.
+
+    `name_flag` takes the place of `--name` where a name may be somebody else's than the server's.
 
     `shortcuts` names further options of the command, each with the setting that it stands for.
     """
@@ -36,28 +38,33 @@ def config_options(**shortcuts: str) -> Callable[[F], F]:
             return command(config=config, **rest)
 
         decorated: Any = with_config
-        for option in _OPTIONS:
+        for option in _options(name_flag):
             decorated = option(decorated)
         return decorated  # type: ignore[no-any-return]
 
     return decorate
 
 
-_OPTIONS = (
-    click.option(
-        "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting, by its dotted name."
-    ),
-    click.option("--database", metavar="URL", help="sqlite:///FILE or postgresql://…"),
-    click.option("--data", metavar="FOLDER", help="The data folder."),
-    click.option("--name", metavar="DOMAIN", help="The server name, as example.org."),
-    click.option(
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="The settings file. Without it: $CHAMBERLAIN_CONFIG, or ./chamberlain.toml if there is one.",
-    ),
-)
+def _options(name_flag: str) -> tuple[Callable[[Any], Any], ...]:
+    return (
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Any other setting, by its dotted name.",
+        ),
+        click.option("--database", metavar="URL", help="sqlite:///FILE or postgresql://…"),
+        click.option("--data", metavar="FOLDER", help="The data folder."),
+        click.option(name_flag, "name", metavar="DOMAIN", help="The server name, as example.org."),
+        click.option(
+            "--config",
+            "config_file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="The settings file. Without it: $CHAMBERLAIN_CONFIG, or ./chamberlain.toml if there is one.",
+        ),
+    )
 
 
 def find_file(given: Path | None) -> Path | None:

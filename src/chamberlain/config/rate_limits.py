@@ -13,7 +13,7 @@ class Rate(Section, frozen=True, kw_only=True):
 
 
 class RateLimits(Section, frozen=True, kw_only=True):
-    """One rate for each class of requests; application services are not limited."""
+    """One rate for each class of requests; application services are not limited, nor is the local socket."""
 
     enabled: bool = True
     """Off: no limits at all, for tests and load measurements."""

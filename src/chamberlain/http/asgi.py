@@ -154,9 +154,9 @@ class Application:
             accounts.last_seen.record(ctx.found_requester, ctx.client_ip, ctx.user_agent)
 
     def _check_limit(self, endpoint: Endpoint, ctx: Context) -> None:
-        if endpoint.limit is Limit.NONE:
-            return
         requester = ctx.found_requester
+        if endpoint.limit is Limit.NONE or requester is self._operator:
+            return
         if requester is None:
             self._services.limits.check(endpoint.limit, ctx.origin or ctx.client_ip)
         elif requester.appservice_id is None:

@@ -161,3 +161,20 @@ async def test_one_user_cannot_flood_whois(server: Server, alice: Client) -> Non
     shown = (await root.get(f"admin/whois/{alice.user_id}")).ok()["devices"][alice.device_id]["sessions"][0]
     assert len(shown["connections"]) <= 1000
     assert connections[0]["last_seen"] >= connections[-1]["last_seen"]
+
+
+async def test_the_owner_at_the_local_socket_has_no_limit(tmp_path: Path, clock: FakeClock) -> None:
+    """Who administrates by the socket in the data folder is never told to wait; others are."""
+    limits = RateLimits(enabled=True, read=SLOW)
+    server = await Server.start(test_config(tmp_path, rate_limits=limits), clock=clock)
+    try:
+        for _ in range(10):
+            answer = await call(
+                server.app.asgi, "GET", "/_chamberlain/admin/v1/users", {}, state={"local_admin": True}
+            )
+            assert answer.status == 200
+        root = await server.admin()
+        answers = [await root.get("/_chamberlain/admin/v1/users") for _ in range(5)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
+    finally:
+        await server.stop()

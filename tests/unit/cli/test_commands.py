@@ -44,6 +44,17 @@ def test_help_teaches_with_examples(command: str) -> None:
     assert f"chamberlain {command}" in text.split("Usage:", 1)[1].split("\n", 1)[1]
 
 
+def test_a_name_to_look_for_is_not_the_name_of_the_server() -> None:
+    """`admin users list --name ali` is refused with the right options, for it would have listed everybody."""
+    status, text = run("admin", "users", "list", "--name", "ali")
+    _, listed = run("admin", "users", "list", "--help")
+
+    assert status == 2
+    assert "No such option" in text and "--name" in text
+    assert "--match-name" in listed and "--server-name" in listed
+    assert not Path("data").exists()
+
+
 def test_init_writes_a_file_that_serve_understands() -> None:
     """What is asked for is set in the file, everything else is explained in comments."""
     status, text = run(
