@@ -5,12 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from chamberlain.accounts.requester import Requester
+from chamberlain.admin.actor import Actor
 from chamberlain.config import Config
 from chamberlain.config.rate_limits import RateLimits
 from chamberlain.http.asgi import Application
 from chamberlain.http.endpoint import endpoints_of
 from chamberlain.http.limit import Limits
-from chamberlain.matrix.errors import UnknownToken
+from chamberlain.matrix.errors import MatrixError, UnknownToken
 from chamberlain.matrix.ids import UserID
 from tests.support.clock import FakeClock
 from tests.support.rng import SeededRng
@@ -45,6 +46,16 @@ class Seen:
         self.records.append((requester.user_id, ip, user_agent))
 
 
+class Refusals:
+    """What was told of administration calls that were refused."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, str]] = []
+
+    async def note_refusal(self, endpoint: str, actor: Actor, error: MatrixError) -> None:
+        self.noted.append((actor.name, error.code))
+
+
 class Edge:
     """An application that serves `handlers`, and what it has told its ports."""
 
@@ -54,12 +65,14 @@ class Edge:
         self.clock = FakeClock()
         self.tokens = KnownTokens()
         self.seen = Seen()
+        self.refusals = Refusals()
         self.observed: list[tuple[str, int]] = []
         self.services: Any = SimpleNamespace(
             config=Config(server_name=SERVER_NAME, **config),
             clock=self.clock,
             limits=Limits(limits or RateLimits(enabled=False), self.clock),
             accounts=SimpleNamespace(tokens=self.tokens, last_seen=self.seen),
+            admin=SimpleNamespace(runner=self.refusals),
             shutdown=asyncio.Event(),
         )
         self.app = Application(
