@@ -29,7 +29,7 @@ def _sections() -> dict[str, dict[str, Operation[Any, Any]]]:
     for name, operation in sorted(operations.load().items()):
         section, _, verb = name.partition(".")
         if operation.route is not None:
-            found.setdefault(section, {})[verb.replace("_", "-")] = operation
+            found.setdefault(section.replace("_", "-"), {})[verb.replace("_", "-")] = operation
     return found
 
 
