@@ -454,3 +454,22 @@ async def test_only_so_many_connections_of_a_user_are_kept(db: Database) -> None
     assert await db.read(connections.list_of, ALICE, 10) == many[:5:-1]
     assert await db.read(connections.list_with_devices, ALICE, 2) == ([], many[:6:-1])
     assert await db.read(connections.list_of, BOB, 1) == few[1:]
+
+
+async def test_limits_of_a_registration_token_change_one_by_one(db: Database) -> None:
+    """What is kept stays as it is, on both engines; None lifts a limit."""
+    await db.write(registration_tokens.create, "t", 3, 5000, 1)
+    seen = []
+    for limits, keep in [
+        ((None, 9000), {"keep_uses": True}),
+        ((4, None), {"keep_expiry": True}),
+        ((None, None), {"keep_expiry": True}),
+        ((None, None), {}),
+    ]:
+        assert await db.write(registration_tokens.update, "t", *limits, **keep)
+        found = await db.read(registration_tokens.find, "t")
+        assert found is not None
+        seen.append((found.uses_allowed, found.expires_at))
+
+    assert seen == [(3, 9000), (4, 9000), (None, 9000), (None, None)]
+    assert not await db.write(registration_tokens.update, "none", 1, None)
