@@ -27,6 +27,8 @@ STATEMENTS = 1_000
 # Queries go along indexes, in their order. Without these the planner reads whole rooms through a bitmap, or whole
 # tables, as long as a young database has no statistics (measured: 4 ms for the last ten events, against 0.05).
 _PLANNING = {"enable_bitmapscan": "off", "enable_seqscan": "off", "jit": "off"}
+# What is written is planned once: with the values at hand the planner finds the same plan, each time anew.
+_WRITING = {**_PLANNING, "plan_cache_mode": "force_generic_plan"}
 _ESCAPE = "\ufdd0"
 _NUL = "\ufdd0n"
 _ESCAPED = "\ufdd0e"
@@ -279,7 +281,9 @@ class PostgresDatabase(Database):
 
     dialect: Literal["sqlite", "postgres"] = "postgres"
 
-    def __init__(self, pool: Pool, writer: Any, now: Callable[[], int]) -> None:
+    def __init__(
+        self, pool: Pool, connect: Callable[[], Awaitable[Any]], writer: Any, now: Callable[[], int]
+    ) -> None:
         super().__init__()
         self._pool = pool
         self._connection = writer
@@ -287,7 +291,7 @@ class PostgresDatabase(Database):
         self._now = now
         self._queue: asyncio.Queue[Unit | None] = asyncio.Queue()
         self._channel: Channel | None = None
-        self._connect: Callable[[], Awaitable[Any]] = pool.connect
+        self._connect = connect
         self._behind = asyncio.Lock()
         self._catching_up: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -301,13 +305,14 @@ class PostgresDatabase(Database):
         connect = partial(
             asyncpg.connect,
             url,
-            server_settings=_PLANNING,
             # Every statement of this program, and plans that are never thrown away.
             statement_cache_size=STATEMENTS,
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,
         )
-        database = cls(Pool(connect, pool_size), await connect(), now)
+        reader = partial(connect, server_settings=_PLANNING)
+        writer = partial(connect, server_settings=_WRITING)
+        database = cls(Pool(reader, pool_size), writer, await writer(), now)
         database.position = await database.read(position_of)
         loop = asyncio.get_running_loop()
         if shared:
