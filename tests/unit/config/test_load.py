@@ -25,8 +25,9 @@ def test_a_name_is_enough() -> None:
     assert [listener.where for listener in config.listeners] == ["http://127.0.0.1:8008"]
 
 
-def test_without_a_name_it_says_how_to_give_one() -> None:
+def test_without_a_name_it_says_how_to_give_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one setting without default is asked for by its name."""
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="--name") as refused:
         load(environment={})
 
