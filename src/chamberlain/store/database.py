@@ -85,8 +85,8 @@ class Database(ABC):
                 future.set_result(unit.result)
 
         self._enqueue(Unit(fn, args, deliver, batched=batched))
-        # Shielded: a caller that goes away does not undo what is being committed.
-        return await asyncio.shield(future)
+        # A caller that goes away does not undo what is being committed: nobody looks at its future before the end.
+        return await future
 
     @abstractmethod
     def _enqueue(self, unit: Unit) -> None:

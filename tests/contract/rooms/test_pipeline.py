@@ -12,6 +12,7 @@ from chamberlain.matrix.errors import Forbidden, MatrixError, NotFound
 from chamberlain.matrix.push_rules import Ruleset
 from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.create import RoomOptions
+from chamberlain.rooms.pipeline import submit
 from chamberlain.rooms.pipeline.submit import Txn
 from chamberlain.rooms.wiring import Rooms, build_rooms
 from chamberlain.runtime.clock import Clock
@@ -20,7 +21,7 @@ from chamberlain.store import events, rooms
 from chamberlain.store.database import Database
 from chamberlain.store.memberships import members_of
 from chamberlain.store.state.read import current, full_by_name
-from chamberlain.store.tx import Read
+from chamberlain.store.tx import Read, Write
 
 ALICE = "@alice:example.org"
 BOB = "@bob:example.org"
@@ -208,6 +209,27 @@ async def test_one_transaction_through_many_workers_at_once_makes_one_event(
 
     assert len(set(sent)) == 1
     assert len([event for event in found if event[1] == "m.room.message"]) == 1
+
+
+async def test_what_was_not_committed_is_not_acknowledged(
+    db: Database, services: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where others are always faster the request fails, and there is no event; the next one is on time again."""
+    room = await services.create.create_room(ALICE, RoomOptions())
+    before = await db.snapshot(timeline, room)
+
+    async def overtake(tx: Write) -> None:
+        await tx.run("UPDATE rooms SET head_seq = head_seq + 1 WHERE room_id = :room", room=room)
+
+    await db.write(overtake)
+    monkeypatch.setattr(submit, "TRIES", 1)
+    with pytest.raises(MatrixError) as raised:
+        await services.submit.send(ALICE, room, "m.test", {})
+
+    assert raised.value.status == 503
+    assert await db.snapshot(timeline, room) == before
+    sent = await services.submit.send(ALICE, room, "m.test", {})
+    assert (await db.snapshot(timeline, room))[-1][0] == sent
 
 
 async def test_what_is_refused_harms_nothing_else(services: Rooms) -> None:

@@ -153,7 +153,7 @@ class Submit:
             origin_server_ts=self._clock.now() if ts is None else ts,
         )
         if txn is None:
-            return await asyncio.shield(self._enqueue(draft, None, instead_of))
+            return await self._enqueue(draft, None, instead_of)
         known = self._txns.get(txn)
         if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
             known = self._enqueue(draft, txn)
@@ -264,7 +264,8 @@ class Submit:
                 if await self._try_or_settle(room_id, unit):
                     break
                 self._heads.forget(room_id)
-            await self._settle_repeated([one for one in unit if isinstance(one.result, MatrixError)])
+            if refused := [one for one in unit if isinstance(one.result, MatrixError)]:
+                await self._settle_repeated(refused)
         except Exception as error:
             self._heads.forget(room_id)
             for waiting in unit:
@@ -319,6 +320,9 @@ class Submit:
         spare = (await self._lines.take(1))[0] if chain.renewal_is_due else None
         point = await self._commit(chain.unit(spare))
         if point is None:
+            for waiting in unit:
+                # There is no such event.
+                waiting.result = None
             return False
         chain.adopt(point)
         return True
