@@ -7,6 +7,9 @@ from chamberlain.admin.audit import load_key
 from chamberlain.admin.wiring import build_admin
 from chamberlain.config import Config, ConfigError
 from chamberlain.devices.wiring import build_devices
+from chamberlain.federation.transport import Transport
+from chamberlain.federation.unconnected import Unconnected
+from chamberlain.federation.wiring import Remotes, build_federation
 from chamberlain.http.asgi import Application
 from chamberlain.http.endpoint import Limit
 from chamberlain.http.figures import Figures
@@ -47,9 +50,11 @@ class App:
             services.media,
             services.rooms,
             services.sync,
+            services.federation,
             services.admin,
         )
         self._http = http
+        self._remotes = services.federation.remotes
         self._retention = retention
         self._figures = Figures(services)
         self.first_admin = first_admin
@@ -57,6 +62,7 @@ class App:
 
     async def start(self) -> None:
         """Begin the background work."""
+        await self._remotes.start()
         for room in self._rooms:
             await room.start()
         self._retention.start()
@@ -69,12 +75,15 @@ class App:
         await self._retention.close()
         for room in reversed(self._rooms):
             await room.close()
+        await self._remotes.close()
         await self._http.close()
         await self.services.db.close()
 
 
-async def build(config: Config, *, clock: Clock | None = None, rng: Rng | None = None) -> App:
-    """Open the data and make every service.
+async def build(
+    config: Config, *, clock: Clock | None = None, rng: Rng | None = None, transport: Transport | None = None
+) -> App:
+    """Open the data and make every service. `transport` reaches the other homeservers; tests have their own.
 
     Raises ConfigError where the data belong to another server name.
     """
@@ -88,13 +97,13 @@ async def build(config: Config, *, clock: Clock | None = None, rng: Rng | None =
         shared=config.cluster.has_many_workers,
     )
     try:
-        return await _build(config, clock, rng, db)
+        return await _build(config, clock, rng, db, transport or Unconnected())
     except BaseException:
         await db.close()
         raise
 
 
-async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
+async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport: Transport) -> App:
     await _claim(db, config.server_name, rng)
     signing_key = _signing_key(config.signing_key_path, rng)
     outbound = config.outbound
@@ -102,6 +111,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         AddressRules(outbound.blocked_addresses, outbound.allowed_addresses),
         verify_certificates=outbound.verify_certificates,
     )
+    remotes = Remotes(clock, config.federation, transport, config.server_name, signing_key)
     accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords, http)
     devices = build_devices(
         db, clock, config.server_name, accounts.last_seen, shared=config.cluster.has_many_workers
@@ -127,6 +137,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         max_timeout_ms=config.sync.max_timeout_ms,
         presence=config.presence.enabled,
     )
+    federation = build_federation(remotes)
     admin = build_admin(
         db,
         clock,
@@ -147,12 +158,19 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database) -> App:
         media=media,
         rooms=rooms,
         sync=sync,
+        federation=federation,
         admin=admin,
     )
     sync.end_with(services.shutdown)
     accounts.uia.throttle = lambda user_id: services.limits.check(Limit.LOGIN, f"proof {user_id}")
     first_admin = await accounts.registration.ensure_first_admin(config.admin.first_admin)
-    asgi = Application(services, load(), rng=rng, log_requests=config.log.level == "debug")
+    asgi = Application(
+        services,
+        load(),
+        rng=rng,
+        signatures=remotes.signed_requests,
+        log_requests=config.log.level == "debug",
+    )
     retention = Retention(db, clock, config.sync.keep_changes_days * DAY_MS)
     return App(asgi, services, http, retention, first_admin)
 

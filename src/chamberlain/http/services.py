@@ -6,6 +6,7 @@ from chamberlain.accounts.wiring import Accounts
 from chamberlain.admin.wiring import Admin
 from chamberlain.config import Config
 from chamberlain.devices.wiring import Devices
+from chamberlain.federation.wiring import Federation
 from chamberlain.http.limit import Limits
 from chamberlain.media.wiring import Media
 from chamberlain.rooms.wiring import Rooms
@@ -24,6 +25,7 @@ class Services:
         "config",
         "db",
         "devices",
+        "federation",
         "limits",
         "media",
         "rooms",
@@ -43,6 +45,7 @@ class Services:
         media: Media,
         rooms: Rooms,
         sync: Sync,
+        federation: Federation,
         admin: Admin,
     ) -> None:
         self.config = config
@@ -54,5 +57,6 @@ class Services:
         self.media = media
         self.rooms = rooms
         self.sync = sync
+        self.federation = federation
         self.admin = admin
         self.shutdown = asyncio.Event()

@@ -16,11 +16,11 @@ INSERT_EVENT = (
     "INSERT INTO events (nid, event_id, room_id, position, depth, type, state_key, sender, origin_server_ts,"
     " received_at, before_line, before_ver, after_line, after_ver, auth_height, rejected, soft_failed,"
     " redacted_by, replaces, relates_to, rel_type, rel_key, thread, contains_url, notifies, highlights,"
-    " notify_count, highlight_count, thread_notify_count, txn_device, txn_id, pdu, client)"
+    " notify_count, highlight_count, thread_notify_count, outgoing, txn_device, txn_id, pdu, client)"
     " VALUES (:nid, :event_id, :room_id, :position, :depth, :type, :state_key, :sender, :origin_server_ts,"
     " :received_at, :before_line, :before_ver, :after_line, :after_ver, :auth_height, :rejected, :soft_failed,"
     " :redacted_by, :replaces, :relates_to, :rel_type, :rel_key, :thread, :contains_url, :notifies, :highlights,"
-    " :notify_count, :highlight_count, :thread_notify_count, :txn_device, :txn_id, :pdu, :client)"
+    " :notify_count, :highlight_count, :thread_notify_count, :outgoing, :txn_device, :txn_id, :pdu, :client)"
 )
 UPSERT_MEMBERSHIP = (
     "INSERT INTO memberships (room_id, user_id, membership, local, event_id, sender, display_name, avatar_url,"

@@ -168,6 +168,7 @@ def _row(
         "notify_count": notify_count,
         "highlight_count": highlight_count,
         "thread_notify_count": thread_notify_count,
+        "outgoing": True,
         "txn_device": txn[0] if txn else None,
         "txn_id": txn[1] if txn else None,
         "pdu": event.pdu,

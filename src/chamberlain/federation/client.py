@@ -1,0 +1,156 @@
+"""Asking other homeservers, each request signed (server-server API, Request Authentication)."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from chamberlain.federation.request_signing import Gate, authorize
+from chamberlain.federation.transport import Transport
+from chamberlain.matrix import canonical_json
+from chamberlain.matrix.remote_errors import BadAnswer, Refused, Unreachable
+from chamberlain.matrix.signing import SigningKey
+
+T = TypeVar("T")
+
+TIMEOUT: Final = 20.0
+"""Seconds that a request may take where its caller does not say otherwise."""
+MAX_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of an answer where the caller does not say otherwise."""
+
+
+class _ErrorBody(msgspec.Struct):
+    errcode: str | None = None
+    error: str | None = None
+
+
+class Availability(Protocol):
+    """Which servers have failed lately, and are left alone for a while."""
+
+    async def may_ask(self, destination: str) -> bool:
+        """Whether the time to try it has come (again)."""
+        ...
+
+    def answered(self, destination: str) -> None:
+        """The server gave an answer: it is there."""
+        ...
+
+    def failed(self, destination: str) -> None:
+        """The server could not be reached, or has broken down."""
+        ...
+
+
+class FederationClient:
+    """Makes requests to homeservers by name."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        gate: Gate,
+        availability: Availability,
+        server_name: str,
+        signing_key: SigningKey,
+    ) -> None:
+        self._transport = transport
+        self._gate = gate
+        self._availability = availability
+        self._server_name = server_name
+        self._signing_key = signing_key
+
+    async def get(
+        self,
+        destination: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        *,
+        timeout: float = TIMEOUT,
+        max_bytes: int = MAX_BYTES,
+        even_if_failing: bool = False,
+    ) -> bytes:
+        """GET; give the body of a 200. Raises as `request`."""
+        target = f"{path}?{urlencode(query)}" if query else path
+        return await self.request(
+            destination,
+            "GET",
+            target,
+            timeout=timeout,
+            max_bytes=max_bytes,
+            even_if_failing=even_if_failing,
+        )
+
+    async def request(
+        self,
+        destination: str,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        timeout: float = TIMEOUT,
+        max_bytes: int = MAX_BYTES,
+        even_if_failing: bool = False,
+    ) -> bytes:
+        """Make one signed request and give the body of its answer, which was a 200.
+
+        `target` is percent-encoded, as `federation_path` makes it, with the query; `body` is what canonical JSON
+        takes, `orjson.Fragment`s of canonical bytes included. A server that has failed lately is not asked,
+        unless `even_if_failing`: for what a local user waits for.
+
+        Raises:
+            Unreachable: no answer; settings or failures keep us from asking.
+            Refused: any other status than 200.
+            BadAnswer: it was longer than `max_bytes`.
+        """
+        if destination == self._server_name:
+            raise Unreachable(destination, "this server does not ask itself")
+        if not self._gate.permits(destination):
+            raise Unreachable(destination, "the settings say that it is not talked to")
+        if not even_if_failing and not await self._availability.may_ask(destination):
+            raise Unreachable(destination, "it has failed lately and is not asked again yet")
+        content = None if body is None else canonical_json.encode_unchecked(body)
+        headers = {
+            "Authorization": authorize(
+                self._signing_key, self._server_name, destination, method, target, content
+            )
+        }
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            answer = await self._transport.send(
+                destination, method, target, headers, content, timeout=timeout, max_bytes=max_bytes
+            )
+        except Unreachable:
+            self._availability.failed(destination)
+            raise
+        if answer.status >= 500:
+            self._availability.failed(destination)
+        else:
+            self._availability.answered(destination)
+        if answer.status != 200:
+            raise _refusal(destination, answer.status, answer.body)
+        return answer.body
+
+
+def _refusal(destination: str, status: int, body: bytes) -> Refused:
+    try:
+        found = msgspec.json.decode(body, type=_ErrorBody)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        found = _ErrorBody()
+    return Refused(destination, status, found.errcode, (found.error or f"status {status}")[:500])
+
+
+def federation_path(version: str, *parts: str) -> str:
+    """`/_matrix/federation/<version>/…` with each part percent-encoded whole."""
+    return "/".join([f"/_matrix/federation/{version}", *(quote(part, safe="") for part in parts)])
+
+
+def decode_answer(destination: str, body: bytes, kind: type[T]) -> T:
+    """The JSON of an answer as `kind`.
+
+    Raises:
+        BadAnswer: it is not.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise BadAnswer(destination, f"not what was asked for: {error}") from None

@@ -1,0 +1,60 @@
+"""The services of federation, made and bundled."""
+
+from chamberlain.config.federation import Federation as Settings
+from chamberlain.federation.availability import AlwaysAsk
+from chamberlain.federation.client import FederationClient
+from chamberlain.federation.gate import FederationGate
+from chamberlain.federation.key_ring import KeyRing
+from chamberlain.federation.request_signing import SignedRequests
+from chamberlain.federation.transport import Transport
+from chamberlain.matrix.signing import SigningKey
+from chamberlain.runtime.clock import Clock
+
+
+class Remotes:
+    """How other servers are reached and known: what the rooms below need, made before them."""
+
+    __slots__ = ("client", "gate", "key_ring", "server_name", "signed_requests", "signing_key", "transport")
+
+    def __init__(
+        self,
+        clock: Clock,
+        settings: Settings,
+        transport: Transport,
+        server_name: str,
+        signing_key: SigningKey,
+    ) -> None:
+        self.server_name = server_name
+        self.signing_key = signing_key
+        self.transport = transport
+        self.gate = FederationGate(settings)
+        self.client = FederationClient(transport, self.gate, AlwaysAsk(), server_name, signing_key)
+        self.key_ring = KeyRing(clock, self.client, server_name, signing_key)
+        self.signed_requests = SignedRequests(self.key_ring, self.gate, server_name)
+
+    async def start(self) -> None:
+        """Begin the background work."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.transport.close()
+
+
+class Federation:
+    """What is exchanged with other servers: made after the rooms that it is about."""
+
+    __slots__ = ("remotes",)
+
+    def __init__(self, remotes: Remotes) -> None:
+        self.remotes = remotes
+
+    async def start(self) -> None:
+        """Begin the background work."""
+
+    async def close(self) -> None:
+        """End the background work."""
+
+
+def build_federation(remotes: Remotes) -> Federation:
+    """Make the services."""
+    return Federation(remotes)

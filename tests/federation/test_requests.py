@@ -1,0 +1,45 @@
+"""Servers know each other by their signatures."""
+
+import pytest
+
+from chamberlain.matrix.errors import MatrixError
+from chamberlain.matrix.remote_errors import Refused, Unreachable
+from tests.support.server import Server
+from tests.support.wire import Wire
+
+
+async def test_a_server_finds_the_key_of_another(near: Server, far: Server) -> None:
+    """The key that signs is the one that is published."""
+    theirs = far.app.services.federation.remotes.signing_key
+
+    found = await near.app.services.federation.remotes.key_ring.find_key("far.test", theirs.key_id)
+
+    assert found is not None and found.to_base64() == theirs.verify_key().to_base64()
+
+
+async def test_a_signed_request_says_who_makes_it(near: Server, far: Server) -> None:
+    """The header that one server makes is verified by the other."""
+    from chamberlain.federation.request_signing import authorize
+
+    key = near.app.services.federation.remotes.signing_key
+    header = authorize(key, "near.test", "far.test", "PUT", "/_matrix/federation/v1/send/1", b'{"a":1}')
+    verify = far.app.services.federation.remotes.signed_requests.verify
+
+    assert await verify("PUT", "/_matrix/federation/v1/send/1", header, b'{ "a": 1 }') == "near.test"
+    with pytest.raises(MatrixError, match="M_UNAUTHORIZED"):
+        await verify("PUT", "/_matrix/federation/v1/send/1", header, b'{"a":2}')
+    with pytest.raises(MatrixError, match="M_UNAUTHORIZED"):
+        await verify("PUT", "/_matrix/federation/v1/send/2", header, b'{"a":1}')
+
+
+async def test_a_cut_wire_lets_nothing_pass(wire: Wire, near: Server, far: Server) -> None:
+    """A server that cannot be reached is told apart from one that refuses."""
+    client = near.app.services.federation.remotes.client
+    assert b"chamberlain" in await client.get("far.test", "/_matrix/federation/v1/version")
+    with pytest.raises(Refused):
+        await client.get("far.test", "/_matrix/federation/v1/nothing")
+
+    wire.part("far.test")
+
+    with pytest.raises(Unreachable):
+        await client.get("far.test", "/_matrix/federation/v1/version")
