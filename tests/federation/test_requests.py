@@ -43,3 +43,19 @@ async def test_a_cut_wire_lets_nothing_pass(wire: Wire, near: Server, far: Serve
 
     with pytest.raises(Unreachable):
         await client.get("far.test", "/_matrix/federation/v1/version")
+
+
+async def test_an_answer_can_be_read_as_it_comes(wire: Wire, near: Server, far: Server) -> None:
+    """The head comes first, then the chunks; refusals and broken wires are told as for whole answers."""
+    client = near.app.services.federation.remotes.client
+
+    answer = await client.stream("far.test", "/_matrix/federation/v1/version")
+
+    assert answer.headers["content-type"] == "application/json"
+    assert b"chamberlain" in b"".join([chunk async for chunk in answer.chunks])
+    with pytest.raises(Refused) as refusal:
+        await client.stream("far.test", "/_matrix/federation/v1/nothing")
+    assert refusal.value.code == "M_UNRECOGNIZED"
+    wire.part("far.test")
+    with pytest.raises(Unreachable):
+        await client.stream("far.test", "/_matrix/federation/v1/version")

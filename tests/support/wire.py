@@ -1,19 +1,22 @@
 """Servers in one process, joined by a wire that a test can cut, slow down and disturb."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from chamberlain.federation.transport import TransportAnswer
+from chamberlain.federation.transport import StreamedAnswer, TransportAnswer
 from chamberlain.matrix.remote_errors import BadAnswer, Unreachable
 from tests.support.asgi import call
 from tests.support.server import Server, test_config
 
-Handler = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[TransportAnswer]]
+AnyAnswer = TransportAnswer | StreamedAnswer
+Handler = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[AnyAnswer]]
 """A server that is no chamberlain: (method, target, headers, body) to an answer."""
+PIECE = 16 * 1024
+"""Bytes of a whole answer in each of its chunks, where it is streamed."""
 
 
 class Passing(msgspec.Struct, frozen=True):
@@ -69,7 +72,7 @@ class Wire:
         """Stop every server."""
         await asyncio.gather(*(server.stop() for server in self.servers.values()))
 
-    async def carry(self, passing: Passing, headers: Mapping[str, str]) -> TransportAnswer:
+    async def carry(self, passing: Passing, headers: Mapping[str, str]) -> AnyAnswer:
         """Have the destination answer."""
         self.passed.append(passing)
         self._check(passing)
@@ -77,7 +80,7 @@ class Wire:
             await self.before(passing)
         peer = self.peers.get(passing.destination)
         if peer is not None:
-            answer = await peer(passing.method, passing.target, headers, passing.body)
+            answer: AnyAnswer = await peer(passing.method, passing.target, headers, passing.body)
         else:
             app = self.servers[passing.destination].app.asgi
             found = await call(app, passing.method, passing.target, dict(headers), passing.body)
@@ -115,11 +118,32 @@ class WireTransport:
         try:
             async with asyncio.timeout(timeout):
                 answer = await self._wire.carry(passing, headers)
+                if isinstance(answer, StreamedAnswer):
+                    whole = b"".join([chunk async for chunk in answer.chunks])
+                    answer = TransportAnswer(answer.status, answer.headers, whole)
         except TimeoutError:
             raise Unreachable(destination, f"no answer within {timeout:g} s") from None
         if len(answer.body) > max_bytes:
             raise BadAnswer(destination, "the answer is too long")
         return answer
 
+    async def stream(
+        self, destination: str, method: str, target: str, headers: Mapping[str, str], *, timeout: float
+    ) -> StreamedAnswer:
+        passing = Passing(self._origin, destination, method, target, None)
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._wire.carry(passing, headers)
+        except TimeoutError:
+            raise Unreachable(destination, f"no answer within {timeout:g} s") from None
+        if isinstance(answer, StreamedAnswer):
+            return answer
+        return StreamedAnswer(answer.status, answer.headers, _pieces(answer.body))
+
     async def close(self) -> None:
         pass
+
+
+async def _pieces(body: bytes) -> AsyncGenerator[bytes]:
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]

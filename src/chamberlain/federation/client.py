@@ -1,5 +1,7 @@
 """Asking other homeservers, each request signed (server-server API, Request Authentication)."""
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote, urlencode
@@ -7,7 +9,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from chamberlain.federation.request_signing import Gate, authorize
-from chamberlain.federation.transport import Transport
+from chamberlain.federation.transport import StreamedAnswer, Transport
 from chamberlain.matrix import canonical_json
 from chamberlain.matrix.remote_errors import BadAnswer, Refused, Unreachable
 from chamberlain.matrix.signing import SigningKey
@@ -18,6 +20,8 @@ TIMEOUT: Final = 20.0
 """Seconds that a request may take where its caller does not say otherwise."""
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Bytes of an answer where the caller does not say otherwise."""
+_MAX_ERROR_BYTES: Final = 64 * 1024
+_ERROR_TIMEOUT: Final = 10.0
 
 
 class _ErrorBody(msgspec.Struct):
@@ -101,18 +105,9 @@ class FederationClient:
             Refused: any other status than 200.
             BadAnswer: it was longer than `max_bytes`.
         """
-        if destination == self._server_name:
-            raise Unreachable(destination, "this server does not ask itself")
-        if not self._gate.permits(destination):
-            raise Unreachable(destination, "the settings say that it is not talked to")
-        if not even_if_failing and not await self._availability.may_ask(destination):
-            raise Unreachable(destination, "it has failed lately and is not asked again yet")
+        await self._check_may_ask(destination, even_if_failing=even_if_failing)
         content = None if body is None else canonical_json.encode_unchecked(body)
-        headers = {
-            "Authorization": authorize(
-                self._signing_key, self._server_name, destination, method, target, content
-            )
-        }
+        headers = self._authorization(destination, method, target, content)
         if content is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -122,13 +117,65 @@ class FederationClient:
         except Unreachable:
             self._availability.failed(destination)
             raise
-        if answer.status >= 500:
-            self._availability.failed(destination)
-        else:
-            self._availability.answered(destination)
+        self._note(destination, answer.status)
         if answer.status != 200:
             raise _refusal(destination, answer.status, answer.body)
         return answer.body
+
+    async def stream(self, destination: str, target: str, *, timeout: float = TIMEOUT) -> StreamedAnswer:
+        """GET, for what a local user waits for: give the answer, which was a 200, when its head has come.
+
+        `timeout` and the chunks are as `Transport.stream` says.
+
+        Raises:
+            Unreachable: no answer; settings keep us from asking.
+            Refused: any other status than 200.
+        """
+        await self._check_may_ask(destination, even_if_failing=True)
+        headers = self._authorization(destination, "GET", target, None)
+        try:
+            answer = await self._transport.stream(destination, "GET", target, headers, timeout=timeout)
+        except Unreachable:
+            self._availability.failed(destination)
+            raise
+        self._note(destination, answer.status)
+        if answer.status != 200:
+            raise _refusal(destination, answer.status, await _short_body(answer))
+        return answer
+
+    async def _check_may_ask(self, destination: str, *, even_if_failing: bool) -> None:
+        if destination == self._server_name:
+            raise Unreachable(destination, "this server does not ask itself")
+        if not self._gate.permits(destination):
+            raise Unreachable(destination, "the settings say that it is not talked to")
+        if not even_if_failing and not await self._availability.may_ask(destination):
+            raise Unreachable(destination, "it has failed lately and is not asked again yet")
+
+    def _authorization(
+        self, destination: str, method: str, target: str, content: bytes | None
+    ) -> dict[str, str]:
+        key, own = self._signing_key, self._server_name
+        return {"Authorization": authorize(key, own, destination, method, target, content)}
+
+    def _note(self, destination: str, status: int) -> None:
+        if status >= 500:
+            self._availability.failed(destination)
+        else:
+            self._availability.answered(destination)
+
+
+async def _short_body(answer: StreamedAnswer) -> bytes:
+    """The beginning of the body of an error, as much of it as comes soon."""
+    body = b""
+    try:
+        async with asyncio.timeout(_ERROR_TIMEOUT), contextlib.aclosing(answer.chunks) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > _MAX_ERROR_BYTES:
+                    break
+    except (TimeoutError, Unreachable):
+        pass
+    return body
 
 
 def _refusal(destination: str, status: int, body: bytes) -> Refused:

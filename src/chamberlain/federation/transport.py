@@ -1,6 +1,6 @@
 """The port below the federation client: how bytes get to another homeserver and back."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
 import msgspec
@@ -12,6 +12,18 @@ class TransportAnswer(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class StreamedAnswer(msgspec.Struct, frozen=True):
+    """The head of an answer, and its body as it comes; header names are in lower case.
+
+    `chunks` raises Unreachable where the connection breaks before the end of the body. Whoever has the answer must
+    `aclose` the chunks when done, read to the end or not, which gives the connection back or closes it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncGenerator[bytes]
 
 
 class Transport(Protocol):
@@ -33,6 +45,19 @@ class Transport(Protocol):
         Raises:
             Unreachable: there was no answer.
             BadAnswer: it was longer than `max_bytes`.
+        """
+        ...
+
+    async def stream(
+        self, destination: str, method: str, target: str, headers: Mapping[str, str], *, timeout: float
+    ) -> StreamedAnswer:
+        """Make a request without a body, as `send` does, and give its answer when its head has come.
+
+        `timeout` (seconds) covers everything up to the head. How many bytes are read, and how long that may take,
+        is the caller's business; nothing is read ahead of the caller but what buffers hold.
+
+        Raises:
+            Unreachable: there was no answer.
         """
         ...
 

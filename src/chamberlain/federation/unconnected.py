@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from chamberlain.federation.transport import TransportAnswer
+from chamberlain.federation.transport import StreamedAnswer, TransportAnswer
 from chamberlain.matrix.remote_errors import Unreachable
 
 
@@ -20,6 +20,12 @@ class Unconnected:
         timeout: float,
         max_bytes: int,
     ) -> TransportAnswer:
+        """Raise Unreachable."""
+        raise Unreachable(destination, "there is no way to it")
+
+    async def stream(
+        self, destination: str, method: str, target: str, headers: Mapping[str, str], *, timeout: float
+    ) -> StreamedAnswer:
         """Raise Unreachable."""
         raise Unreachable(destination, "there is no way to it")
 
