@@ -23,10 +23,10 @@ INSERT_EVENT = (
     " :notify_count, :highlight_count, :thread_notify_count, :outgoing, :txn_device, :txn_id, :pdu, :client)"
 )
 UPSERT_MEMBERSHIP = (
-    "INSERT INTO memberships (room_id, user_id, membership, local, event_id, sender, display_name, avatar_url,"
-    " position, joined_position, forgotten)"
-    " VALUES (:room_id, :user_id, :membership, :local, :event_id, :sender, :display_name, :avatar_url,"
-    " :position, :position, FALSE)"
+    "INSERT INTO memberships (room_id, user_id, membership, local, server, event_id, sender, display_name,"
+    " avatar_url, position, joined_position, forgotten)"
+    " VALUES (:room_id, :user_id, :membership, :local, :server, :event_id, :sender, :display_name,"
+    " :avatar_url, :position, :position, FALSE)"
     " ON CONFLICT (room_id, user_id) DO UPDATE SET membership = excluded.membership,"
     " joined_position = CASE WHEN memberships.membership = 'join' AND excluded.membership = 'join'"
     " THEN memberships.joined_position ELSE excluded.position END,"

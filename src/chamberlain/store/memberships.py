@@ -91,6 +91,27 @@ async def local_members(tx: Read, room_id: str, memberships: Collection[str]) ->
     return [row[0] for row in rows]
 
 
+async def servers_in(tx: Read, room_id: str) -> list[str]:
+    """Give the other servers that have users joined to the room, in the order of their names."""
+    rows = await tx.all(
+        "SELECT DISTINCT server FROM memberships"
+        " WHERE room_id = :room_id AND membership = 'join' AND server IS NOT NULL",
+        room_id=room_id,
+    )
+    return sorted(row[0] for row in rows)
+
+
+async def has_joined_from(tx: Read, room_id: str, server: str) -> bool:
+    """Say whether any user of another server is joined to the room."""
+    found = await tx.value(
+        "SELECT 1 FROM memberships WHERE room_id = :room_id AND membership = 'join'"
+        " AND server IS NOT NULL AND server = :server LIMIT 1",
+        room_id=room_id,
+        server=server,
+    )
+    return found is not None
+
+
 async def guests_in(tx: Read, room_id: str) -> list[str]:
     """Give our guests that are joined to the room, in the order of their ids."""
     rows = await tx.all(

@@ -211,7 +211,8 @@ def _member(chain: Chain, write: EventWrite, event: Event, previous: Stored | No
     user_id = event.state_key or ""
     membership = text_of(event.content, "membership") or "leave"
     was = text_of(previous.event.content, "membership") if previous is not None else None
-    local = find_server_of(user_id) == server_name
+    server = find_server_of(user_id)
+    local = server == server_name
     if was != membership:
         for name in ("join", "invite"):
             step = (membership == name) - (was == name)
@@ -226,6 +227,7 @@ def _member(chain: Chain, write: EventWrite, event: Event, previous: Stored | No
         "user_id": user_id,
         "membership": membership,
         "local": local,
+        "server": None if local else server,
         "event_id": event.event_id,
         "sender": event.sender,
         "display_name": text_of(event.content, "displayname"),
