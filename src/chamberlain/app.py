@@ -111,7 +111,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         AddressRules(outbound.blocked_addresses, outbound.allowed_addresses),
         verify_certificates=outbound.verify_certificates,
     )
-    remotes = Remotes(clock, config.federation, transport, config.server_name, signing_key)
+    remotes = Remotes(db, clock, rng, config.federation, transport, config.server_name, signing_key)
     accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords, http)
     devices = build_devices(
         db, clock, config.server_name, accounts.last_seen, shared=config.cluster.has_many_workers

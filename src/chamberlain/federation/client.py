@@ -36,11 +36,11 @@ class Availability(Protocol):
         """Whether the time to try it has come (again)."""
         ...
 
-    def answered(self, destination: str) -> None:
-        """The server gave an answer: it is there."""
+    def answered(self, destination: str, *, is_known: bool) -> None:
+        """The server gave an answer: it is there. `is_known`: this server has dealings with it."""
         ...
 
-    def failed(self, destination: str) -> None:
+    def failed(self, destination: str, *, is_known: bool) -> None:
         """The server could not be reached, or has broken down."""
         ...
 
@@ -106,6 +106,8 @@ class FederationClient:
             BadAnswer: it was longer than `max_bytes`.
         """
         await self._check_may_ask(destination, even_if_failing=even_if_failing)
+        # What a user waits for names any server; what this server does of itself concerns those in its rooms.
+        is_known = not even_if_failing
         content = None if body is None else canonical_json.encode_unchecked(body)
         headers = self._authorization(destination, method, target, content)
         if content is not None:
@@ -115,9 +117,9 @@ class FederationClient:
                 destination, method, target, headers, content, timeout=timeout, max_bytes=max_bytes
             )
         except Unreachable:
-            self._availability.failed(destination)
+            self._availability.failed(destination, is_known=is_known)
             raise
-        self._note(destination, answer.status)
+        self._note(destination, answer.status, is_known=is_known)
         if answer.status != 200:
             raise _refusal(destination, answer.status, answer.body)
         return answer.body
@@ -136,9 +138,9 @@ class FederationClient:
         try:
             answer = await self._transport.stream(destination, "GET", target, headers, timeout=timeout)
         except Unreachable:
-            self._availability.failed(destination)
+            self._availability.failed(destination, is_known=False)
             raise
-        self._note(destination, answer.status)
+        self._note(destination, answer.status, is_known=False)
         if answer.status != 200:
             raise _refusal(destination, answer.status, await _short_body(answer))
         return answer
@@ -157,11 +159,11 @@ class FederationClient:
         key, own = self._signing_key, self._server_name
         return {"Authorization": authorize(key, own, destination, method, target, content)}
 
-    def _note(self, destination: str, status: int) -> None:
+    def _note(self, destination: str, status: int, *, is_known: bool) -> None:
         if status >= 500:
-            self._availability.failed(destination)
+            self._availability.failed(destination, is_known=is_known)
         else:
-            self._availability.answered(destination)
+            self._availability.answered(destination, is_known=is_known)
 
 
 async def _short_body(answer: StreamedAnswer) -> bytes:

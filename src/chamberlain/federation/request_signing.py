@@ -1,7 +1,7 @@
 """Requests between servers carry a signature (server-server API, Request Authentication)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import orjson
@@ -56,10 +56,12 @@ def _signed_part(
 class SignedRequests:
     """Finds out which server made a request."""
 
-    def __init__(self, keys: Keys, gate: Gate, server_name: str) -> None:
+    def __init__(self, keys: Keys, gate: Gate, server_name: str, heard_of: Callable[[str], None]) -> None:
+        """`heard_of` is called with the name of each server whose signature was good."""
         self._keys = keys
         self._gate = gate
         self._server_name = server_name
+        self._heard_of = heard_of
 
     async def verify(self, method: str, target: str, authorization: str, body: bytes) -> str:
         """The name of the server that signed the request.
@@ -84,6 +86,7 @@ class SignedRequests:
             _signed_part(origin, destination, method, target, content), signature
         ):
             raise _unauthorized("The signature of the request is not valid")
+        self._heard_of(origin)
         return origin
 
 

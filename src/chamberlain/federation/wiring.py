@@ -1,7 +1,7 @@
 """The services of federation, made and bundled."""
 
 from chamberlain.config.federation import Federation as Settings
-from chamberlain.federation.availability import AlwaysAsk
+from chamberlain.federation.availability import Destinations
 from chamberlain.federation.client import FederationClient
 from chamberlain.federation.gate import FederationGate
 from chamberlain.federation.key_ring import KeyRing
@@ -9,16 +9,29 @@ from chamberlain.federation.request_signing import SignedRequests
 from chamberlain.federation.transport import Transport
 from chamberlain.matrix.signing import SigningKey
 from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.rng import Rng
+from chamberlain.store.database import Database
 
 
 class Remotes:
     """How other servers are reached and known: what the rooms below need, made before them."""
 
-    __slots__ = ("client", "gate", "key_ring", "server_name", "signed_requests", "signing_key", "transport")
+    __slots__ = (
+        "availability",
+        "client",
+        "gate",
+        "key_ring",
+        "server_name",
+        "signed_requests",
+        "signing_key",
+        "transport",
+    )
 
     def __init__(
         self,
+        db: Database,
         clock: Clock,
+        rng: Rng,
         settings: Settings,
         transport: Transport,
         server_name: str,
@@ -28,15 +41,20 @@ class Remotes:
         self.signing_key = signing_key
         self.transport = transport
         self.gate = FederationGate(settings)
-        self.client = FederationClient(transport, self.gate, AlwaysAsk(), server_name, signing_key)
+        self.availability = Destinations(db, clock, rng)
+        self.client = FederationClient(transport, self.gate, self.availability, server_name, signing_key)
         self.key_ring = KeyRing(clock, self.client, server_name, signing_key)
-        self.signed_requests = SignedRequests(self.key_ring, self.gate, server_name)
+        self.signed_requests = SignedRequests(
+            self.key_ring, self.gate, server_name, self.availability.heard_of
+        )
 
     async def start(self) -> None:
         """Begin the background work."""
+        await self.availability.start()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """End the background work and close the connections."""
+        await self.availability.close()
         await self.transport.close()
 
 

@@ -1,0 +1,45 @@
+"""Servers that fail, and that are back, on both databases."""
+
+from chamberlain.store import destinations, kinds
+from chamberlain.store.database import Database
+from chamberlain.store.destinations import Destination
+from chamberlain.store.tx import Change
+
+
+async def test_failures_are_kept_until_it_is_back(db: Database) -> None:
+    """The last failure counts; both are told in the change stream, an answer is not."""
+    told: list[Change] = []
+    db.subscribe(told.extend)
+    assert await db.read(destinations.find, "far.test") is None
+    await db.write(destinations.note_answer, "far.test", 5)
+    await db.write(destinations.put_failing, Destination("far.test", 10, 20, 10, None))
+    await db.write(destinations.put_failing, Destination("far.test", 10, 50, 20, None))
+
+    failing = Destination("far.test", 10, 50, 20, 5)
+    assert await db.read(destinations.find, "far.test") == failing
+    assert await db.read(destinations.list_failing) == [failing]
+
+    await db.write(destinations.put_back, "far.test")
+
+    assert await db.read(destinations.list_failing) == []
+    assert await db.read(destinations.find, "far.test") == Destination("far.test", None, 0, 0, 5)
+    assert [(c.kind, c.entity, c.ref) for c in told] == [
+        (kinds.DESTINATION, "far.test", "failing"),
+        (kinds.DESTINATION, "far.test", "failing"),
+        (kinds.DESTINATION, "far.test", "back"),
+    ]
+
+
+async def test_servers_are_listed_by_page(db: Database) -> None:
+    """Filtered by a part of the name, in either direction; the total is of all pages."""
+    for number, name in enumerate(("a.test", "b_c.test", "b.test", "c.example")):
+        await db.write(destinations.put_failing, Destination(name, number, 100 - number, 1, None))
+
+    async def names(**wanted: object) -> tuple[list[str], int]:
+        found, total = await db.snapshot(destinations.list_page, **wanted)  # type: ignore[arg-type]
+        return [destination.destination for destination in found], total
+
+    assert await names() == (["a.test", "b.test", "b_c.test", "c.example"], 4)
+    assert await names(text=".TEST", backwards=True) == (["b_c.test", "b.test", "a.test"], 3)
+    assert await names(text="_") == (["b_c.test"], 1)
+    assert await names(order="retry_at", start=1, limit=2) == (["b.test", "b_c.test"], 4)
