@@ -1,7 +1,7 @@
 """Servers in one process, joined by a wire that a test can cut, slow down and disturb."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,7 @@ class WireTransport:
                 answer = await self._wire.carry(passing, headers)
                 if isinstance(answer, StreamedAnswer):
                     whole = b"".join([chunk async for chunk in answer.chunks])
+                    await answer.close()
                     answer = TransportAnswer(answer.status, answer.headers, whole)
         except TimeoutError:
             raise Unreachable(destination, f"no answer within {timeout:g} s") from None
@@ -138,12 +139,12 @@ class WireTransport:
             raise Unreachable(destination, f"no answer within {timeout:g} s") from None
         if isinstance(answer, StreamedAnswer):
             return answer
-        return StreamedAnswer(answer.status, answer.headers, _pieces(answer.body))
+        return StreamedAnswer(answer.status, answer.headers, _pieces(answer.body), self.close)
 
     async def close(self) -> None:
         pass
 
 
-async def _pieces(body: bytes) -> AsyncGenerator[bytes]:
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(body), PIECE):
         yield body[start : start + PIECE]

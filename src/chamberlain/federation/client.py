@@ -1,7 +1,6 @@
 """Asking other homeservers, each request signed (server-server API, Request Authentication)."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote, urlencode
@@ -125,15 +124,15 @@ class FederationClient:
         return answer.body
 
     async def stream(self, destination: str, target: str, *, timeout: float = TIMEOUT) -> StreamedAnswer:
-        """GET, for what a local user waits for: give the answer, which was a 200, when its head has come.
+        """GET; give the answer, which was a 200, when its head has come. A server that has failed lately is not asked.
 
         `timeout` and the chunks are as `Transport.stream` says.
 
         Raises:
-            Unreachable: no answer; settings keep us from asking.
+            Unreachable: no answer; settings or failures keep us from asking.
             Refused: any other status than 200.
         """
-        await self._check_may_ask(destination, even_if_failing=True)
+        await self._check_may_ask(destination, even_if_failing=False)
         headers = self._authorization(destination, "GET", target, None)
         try:
             answer = await self._transport.stream(destination, "GET", target, headers, timeout=timeout)
@@ -170,13 +169,15 @@ async def _short_body(answer: StreamedAnswer) -> bytes:
     """The beginning of the body of an error, as much of it as comes soon."""
     body = b""
     try:
-        async with asyncio.timeout(_ERROR_TIMEOUT), contextlib.aclosing(answer.chunks) as chunks:
-            async for chunk in chunks:
+        async with asyncio.timeout(_ERROR_TIMEOUT):
+            async for chunk in answer.chunks:
                 body += chunk
                 if len(body) > _MAX_ERROR_BYTES:
                     break
     except (TimeoutError, Unreachable):
         pass
+    finally:
+        await answer.close()
     return body
 
 

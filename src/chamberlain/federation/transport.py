@@ -1,6 +1,6 @@
 """The port below the federation client: how bytes get to another homeserver and back."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -17,13 +17,15 @@ class TransportAnswer(msgspec.Struct, frozen=True):
 class StreamedAnswer(msgspec.Struct, frozen=True):
     """The head of an answer, and its body as it comes; header names are in lower case.
 
-    `chunks` raises Unreachable where the connection breaks before the end of the body. Whoever has the answer must
-    `aclose` the chunks when done, read to the end or not, which gives the connection back or closes it.
+    `chunks` raises Unreachable where the connection breaks before the end of the body. Whoever has the answer awaits
+    `close()` when done, whether anything was read or not: it gives the connection back, or closes it where more would
+    come.
     """
 
     status: int
     headers: Mapping[str, str]
-    chunks: AsyncGenerator[bytes]
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], Awaitable[None]]
 
 
 class Transport(Protocol):
