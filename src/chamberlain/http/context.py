@@ -59,8 +59,8 @@ class Context:
         self.found_requester: Requester | None = None
         self.is_audited = False
         """Whether an operation writes, or has written, this call into the audit log."""
-        self.origin: str | None = None
-        """The server that signed the request, where the endpoint asks for a signature."""
+        self.origin = ""
+        """The server that signed the request; empty where the endpoint asks for no signature."""
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.shortcut = find_shortcut(scope.get("extensions"))
         self._receive = receive

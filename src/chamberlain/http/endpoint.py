@@ -103,6 +103,9 @@ class Limit(enum.Enum):
     REMOTE = "remote"
 
 
+_BY_AUTH = {Auth.SIGNED_REQUEST: Limit.REMOTE, Auth.ADMIN: Limit.ADMIN}
+
+
 class _RequestMeta(msgspec.StructMeta):
     """Makes every request Struct keyword-only, which msgspec does not pass on to children."""
 
@@ -158,11 +161,12 @@ def endpoint(
 ) -> Callable[[F], F]:
     """Declare the decorated function as the endpoint at `path` and at `aliases`; decorators can be stacked.
 
-    Without a limit class, GET is READ, what administrators call is ADMIN, the rest WRITE. An alias may lack
-    holes whose field has a default. Raises TypeError, at import, for a declaration that cannot be right.
+    Without a limit class, what servers sign is REMOTE, what administrators call ADMIN, GET is READ, the rest WRITE.
+    An alias may lack holes whose field has a default. Raises TypeError, at import, for a declaration that cannot
+    be right.
     """
     if limit is None:
-        limit = Limit.ADMIN if auth is Auth.ADMIN else Limit.READ if method == "GET" else Limit.WRITE
+        limit = _BY_AUTH.get(auth) or (Limit.READ if method == "GET" else Limit.WRITE)
 
     def declare(function: F) -> F:
         hints = get_type_hints(function, include_extras=True)

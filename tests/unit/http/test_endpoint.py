@@ -88,6 +88,17 @@ def test_a_declaration_is_left_on_the_function() -> None:
     assert read.request is OneRoom
 
 
+def test_what_servers_sign_is_counted_for_each_server() -> None:
+    """The limit class of requests between servers, whatever the method."""
+
+    @endpoint("PUT", "/send", auth=Auth.SIGNED_REQUEST)
+    @endpoint("GET", "/send", auth=Auth.SIGNED_REQUEST)
+    async def act(ctx: Context) -> None:
+        """Do something."""
+
+    assert [record.limit for record in endpoints_of(act)] == [Limit.REMOTE] * 2
+
+
 def test_fields_know_their_place() -> None:
     """A marker names the place; without one a field is a key of the body, and an Upload is the body itself."""
 
