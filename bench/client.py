@@ -26,13 +26,13 @@ class User(msgspec.Struct, frozen=True):
 class Api:
     """Speaks to one server."""
 
-    def __init__(self, base: str, secret: str) -> None:
+    def __init__(self, base: str, secret: str, *, timeout: float = 60) -> None:
         self._base = base
         self._secret = secret.encode()
         self._numbers = itertools.count(1)
         self._run = hashlib.sha256(str(id(self)).encode()).hexdigest()[:6]
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60)
+            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=timeout)
         )
 
     async def close(self) -> None:

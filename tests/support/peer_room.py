@@ -1,6 +1,7 @@
 """A room as a hand-made homeserver keeps it: events that it built or was sent, with the state at each of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from chamberlain.matrix.auth_rules.selection import select_auth_events
@@ -13,6 +14,7 @@ from chamberlain.matrix.types import JsonObject, StateKey
 from chamberlain.matrix.versions import RoomVersion, get_room_version
 
 State = dict[StateKey, EventID]
+FAR = 100
 
 
 class PeerRoom:
@@ -61,6 +63,13 @@ class PeerRoom:
         self.send("m.room.join_rules", self.creator, {"join_rule": join_rule}, "")
         self.send("m.room.history_visibility", self.creator, {"history_visibility": "shared"}, "")
         return self
+
+    def copy(self) -> "PeerRoom":
+        """The same room, which then goes its own way."""
+        other = copy(self)
+        other.events, other.heads, other.state = dict(self.events), set(self.heads), dict(self.state)
+        other.rejected, other._hashes, other._after = set(self.rejected), dict(self._hashes), {}
+        return other
 
     # ------------------------------------------------------------------------------------------ building
 
@@ -177,6 +186,8 @@ class PeerRoom:
         if len(states) < 2:
             return dict(states[0]) if states else {}
         unconflicted, conflicted = separate(states)
+        if not conflicted:
+            return unconflicted
         chains = [self.auth_chain(state.values()) for state in states]
         difference = set[EventID]().union(*chains) - set.intersection(*chains)
         return resolve(self.version, unconflicted, conflicted, difference, self.events, self.rejected)
@@ -200,8 +211,8 @@ class PeerRoom:
         for event in reversed(way):
             if event.key is not None and event.event_id not in self.rejected:
                 state[event.key] = event.event_id
-        if way and len(way[-1].prev_events) > 1:
-            # From a merge on it is costly to find again.
+        if len(way) > FAR or (way and len(way[-1].prev_events) > 1):
+            # Far from where the state is known, or beyond a merge, it is costly to find again.
             self._after[way[0].event_id] = dict(state)
         return state
 

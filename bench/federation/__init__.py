@@ -1,0 +1,1 @@
+"""What federation costs: hand-made servers send the same to chamberlain and to Synapse."""
