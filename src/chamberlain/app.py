@@ -137,7 +137,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         max_timeout_ms=config.sync.max_timeout_ms,
         presence=config.presence.enabled,
     )
-    federation = build_federation(remotes)
+    federation = build_federation(db, clock, remotes, rooms)
     admin = build_admin(
         db,
         clock,

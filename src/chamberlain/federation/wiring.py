@@ -6,8 +6,10 @@ from chamberlain.federation.client import FederationClient
 from chamberlain.federation.gate import FederationGate
 from chamberlain.federation.key_ring import KeyRing
 from chamberlain.federation.request_signing import SignedRequests
+from chamberlain.federation.room_reading import RoomReading
 from chamberlain.federation.transport import Transport
 from chamberlain.matrix.signing import SigningKey
+from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.store.database import Database
@@ -61,10 +63,11 @@ class Remotes:
 class Federation:
     """What is exchanged with other servers: made after the rooms that it is about."""
 
-    __slots__ = ("remotes",)
+    __slots__ = ("remotes", "room_reading")
 
-    def __init__(self, remotes: Remotes) -> None:
+    def __init__(self, remotes: Remotes, room_reading: RoomReading) -> None:
         self.remotes = remotes
+        self.room_reading = room_reading
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -73,6 +76,6 @@ class Federation:
         """End the background work."""
 
 
-def build_federation(remotes: Remotes) -> Federation:
+def build_federation(db: Database, clock: Clock, remotes: Remotes, rooms: Rooms) -> Federation:
     """Make the services."""
-    return Federation(remotes)
+    return Federation(remotes, RoomReading(db, clock, rooms.heads, remotes.server_name))

@@ -18,7 +18,7 @@ Millis = NewType("Millis", int)
 """Milliseconds since the Unix epoch."""
 
 
-def text_of(content: JsonObject, key: str) -> str | None:
+def text_of(content: Mapping[str, Any], key: str) -> str | None:
     """The value under a key where it is a string."""
     value = content.get(key)
     return value if isinstance(value, str) else None

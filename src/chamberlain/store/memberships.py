@@ -112,6 +112,18 @@ async def has_joined_from(tx: Read, room_id: str, server: str) -> bool:
     return found is not None
 
 
+async def users_from(tx: Read, room_id: str, server: str, limit: int) -> list[str]:
+    """Give users of another server who ever were something in the room, those who have been it longest first."""
+    rows = await tx.all(
+        "SELECT user_id FROM memberships WHERE room_id = :room_id AND server IS NOT NULL AND server = :server"
+        " ORDER BY joined_position, user_id LIMIT :limit",
+        room_id=room_id,
+        server=server,
+        limit=limit,
+    )
+    return [row[0] for row in rows]
+
+
 async def guests_in(tx: Read, room_id: str) -> list[str]:
     """Give our guests that are joined to the room, in the order of their ids."""
     rows = await tx.all(
