@@ -7,8 +7,8 @@ from chamberlain.admin.audit import load_key
 from chamberlain.admin.wiring import build_admin
 from chamberlain.config import Config, ConfigError
 from chamberlain.devices.wiring import build_devices
+from chamberlain.federation.https import HttpsTransport
 from chamberlain.federation.transport import Transport
-from chamberlain.federation.unconnected import Unconnected
 from chamberlain.federation.wiring import Remotes, build_federation
 from chamberlain.http.asgi import Application
 from chamberlain.http.endpoint import Limit
@@ -97,20 +97,20 @@ async def build(
         shared=config.cluster.has_many_workers,
     )
     try:
-        return await _build(config, clock, rng, db, transport or Unconnected())
+        return await _build(config, clock, rng, db, transport)
     except BaseException:
         await db.close()
         raise
 
 
-async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport: Transport) -> App:
+async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport: Transport | None) -> App:
     await _claim(db, config.server_name, rng)
     signing_key = _signing_key(config.signing_key_path, rng)
     outbound = config.outbound
-    http = HttpClient(
-        AddressRules(outbound.blocked_addresses, outbound.allowed_addresses),
-        verify_certificates=outbound.verify_certificates,
-    )
+    addresses = AddressRules(outbound.blocked_addresses, outbound.allowed_addresses)
+    http = HttpClient(addresses, verify_certificates=outbound.verify_certificates)
+    if transport is None:
+        transport = HttpsTransport(clock, rng, addresses, config.federation.ca_files)
     remotes = Remotes(db, clock, rng, config.federation, transport, config.server_name, signing_key)
     accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords, http)
     devices = build_devices(

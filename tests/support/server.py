@@ -13,6 +13,8 @@ from chamberlain.config.database import Database
 from chamberlain.config.passwords import Passwords
 from chamberlain.config.rate_limits import RateLimits
 from chamberlain.config.registration import Registration
+from chamberlain.federation.transport import StreamedAnswer, TransportAnswer
+from chamberlain.matrix.remote_errors import Unreachable
 from tests.support.asgi import Answer, call
 
 SERVER_NAME = "example.org"
@@ -130,6 +132,21 @@ class Client:
         raise AssertionError("the condition never came true")
 
 
+class Nowhere:
+    """The transport of a server that is alone: no test calls the internet by accident."""
+
+    async def send(self, destination: str, *_: Any, **__: Any) -> TransportAnswer:
+        """Raise Unreachable."""
+        raise Unreachable(destination, "there is no way to it")
+
+    async def stream(self, destination: str, *_: Any, **__: Any) -> StreamedAnswer:
+        """Raise Unreachable."""
+        raise Unreachable(destination, "there is no way to it")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
 class Server:
     """A server in process. `anonymous` is a client without a token."""
 
@@ -139,7 +156,8 @@ class Server:
 
     @classmethod
     async def start(cls, config: Config, **parts: Any) -> "Server":
-        """Build and start a server."""
+        """Build and start a server; without a `transport` among the parts it reaches no other one."""
+        parts.setdefault("transport", Nowhere())
         app = await build(config, **parts)
         await app.start()
         return cls(app)

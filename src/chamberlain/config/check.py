@@ -1,5 +1,6 @@
 """What types cannot say about settings: each problem found, in words and with the setting's name."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from urllib.parse import urlsplit
@@ -100,8 +101,10 @@ def _outside(config: Config) -> Iterator[ConfigError]:
     yield from _networks("outbound.blocked_addresses", config.outbound.blocked_addresses)
     yield from _networks("outbound.allowed_addresses", config.outbound.allowed_addresses)
     for place, file in enumerate(config.federation.ca_files):
-        if not file.is_file():
-            yield ConfigError(f"federation.ca_files[{place}]", f"there is no file {file}")
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+        except OSError as problem:
+            yield ConfigError(f"federation.ca_files[{place}]", f"cannot use {file}: {problem}")
     for place, file in enumerate(config.appservices.files):
         if not file.is_file():
             yield ConfigError(f"appservices.files[{place}]", f"there is no file {file}")

@@ -11,7 +11,6 @@ NOT_YET: Final = (
     "appservices",
     "cluster.nats_url",
     "directory.over_federation",
-    "federation.ca_files",
     "federation.trusted_key_servers",
     "media.s3",
     "media.url_previews",

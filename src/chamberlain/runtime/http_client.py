@@ -47,6 +47,14 @@ class AddressRules:
             return True
         return not any(ip in network for network in self._blocked)
 
+    def make_socket(self, found: AddrInfoType) -> socket.socket:
+        """A socket for a connection to an address, however it was found; raises PermissionError for a closed one."""
+        family, kind, protocol, _, where = found
+        address: Any = where[0]
+        if not self.permit(address):
+            raise PermissionError(EACCES, "outbound.blocked_addresses closes this address", address)
+        return socket.socket(family, kind, protocol)
+
 
 class HttpClient:
     """Calls other servers. The library is imported, and connections are kept, from the first call on."""
@@ -90,7 +98,7 @@ class HttpClient:
             connector = aiohttp.TCPConnector(
                 # The address that is connected to is what is judged, however it was found: no name can be
                 # looked up once for the judge and once more for the call.
-                socket_factory=self._make_socket,
+                socket_factory=self._rules.make_socket,
                 resolver=aiohttp.ThreadedResolver(),
                 ssl=self._verify,
             )
@@ -102,13 +110,6 @@ class HttpClient:
                 headers={"Accept-Encoding": "identity", "User-Agent": "chamberlain"},
             )
         return self._session
-
-    def _make_socket(self, found: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, where = found
-        address: Any = where[0]
-        if not self._rules.permit(address):
-            raise PermissionError(EACCES, "outbound.blocked_addresses closes this address", address)
-        return socket.socket(family, kind, protocol)
 
     async def close(self) -> None:
         """Close the connections."""
