@@ -137,7 +137,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         max_timeout_ms=config.sync.max_timeout_ms,
         presence=config.presence.enabled,
     )
-    federation = build_federation(db, clock, remotes, rooms)
+    federation = build_federation(db, clock, rng, remotes, devices, rooms, sync)
     admin = build_admin(
         db,
         clock,

@@ -1,13 +1,13 @@
 """Sending messages to devices (client-server API, Send-to-device messaging)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 import orjson
 
 from chamberlain.matrix.errors import BadJson
-from chamberlain.matrix.ids import parse_user_id, server_of
+from chamberlain.matrix.ids import find_server_of, parse_user_id, server_of
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import to_device
 from chamberlain.store.database import Database
@@ -19,6 +19,15 @@ PRUNE_EVERY_S: Final = 3_600.0
 
 Messages = Mapping[str, Mapping[str, msgspec.Raw]]
 """The content for each user and device, or `*` for all devices."""
+
+
+class Received(msgspec.Struct, frozen=True):
+    """What a user of another server sent. Contents that are no objects are not to be in it."""
+
+    sender: str
+    event_type: str
+    message_id: str
+    messages: Messages
 
 
 class ToDevice:
@@ -38,7 +47,7 @@ class ToDevice:
             InvalidParam: a recipient is not a user id.
             BadJson: a content is not an object.
         """
-        head = orjson.dumps({"type": event_type, "sender": sender})[:-1] + b',"content":'
+        head = _head(sender, event_type)
         rows: list[tuple[str, str, bytes]] = []
         for user_id, devices in messages.items():
             if server_of(parse_user_id(user_id)) == self._server_name:
@@ -46,11 +55,31 @@ class ToDevice:
         sending = Sending(sender, txn_scope, event_type, txn_id, rows)
         await self._db.write(to_device.send, sending, self._clock.now())
 
+    async def receive(self, origin: str, received: Sequence[Received]) -> None:
+        """Put what another server sent into the queues of this server's devices; what came before is left out."""
+        sendings: list[Sending] = []
+        for one in received:
+            head = _head(one.sender, one.event_type)
+            rows = [
+                (user_id, device, head + bytes(raw) + b"}")
+                for user_id, devices in one.messages.items()
+                if find_server_of(user_id) == self._server_name
+                for device, raw in devices.items()
+            ]
+            # Its transactions are those of the server, which no user id can be mistaken for.
+            sendings.append(Sending(origin, "", "m.direct_to_device", one.message_id, rows))
+        await self._db.write(to_device.send_all, sendings, self._clock.now())
+
     async def prune_forever(self) -> None:
         """Forget old transaction ids, every hour."""
         while True:
             await self._db.write(to_device.forget_txns, self._clock.now() - TXN_LIFETIME_MS)
             await self._clock.sleep(PRUNE_EVERY_S)
+
+
+def _head(sender: str, event_type: str) -> bytes:
+    """A message up to its content."""
+    return orjson.dumps({"type": event_type, "sender": sender})[:-1] + b',"content":'
 
 
 def _object(raw: msgspec.Raw) -> bytes:

@@ -1,9 +1,11 @@
 """The services of federation, made and bundled."""
 
 from chamberlain.config.federation import Federation as Settings
+from chamberlain.devices.wiring import Devices
 from chamberlain.federation.availability import Destinations
 from chamberlain.federation.client import FederationClient
 from chamberlain.federation.gate import FederationGate
+from chamberlain.federation.inbound.wiring import Inbound
 from chamberlain.federation.key_ring import KeyRing
 from chamberlain.federation.request_signing import SignedRequests
 from chamberlain.federation.room_reading import RoomReading
@@ -13,6 +15,7 @@ from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.store.database import Database
+from chamberlain.sync.wiring import Sync
 
 
 class Remotes:
@@ -63,19 +66,28 @@ class Remotes:
 class Federation:
     """What is exchanged with other servers: made after the rooms that it is about."""
 
-    __slots__ = ("remotes", "room_reading")
+    __slots__ = ("inbound", "remotes", "room_reading")
 
-    def __init__(self, remotes: Remotes, room_reading: RoomReading) -> None:
+    def __init__(self, remotes: Remotes, *, inbound: Inbound, room_reading: RoomReading) -> None:
         self.remotes = remotes
+        self.inbound = inbound
         self.room_reading = room_reading
 
     async def start(self) -> None:
         """Begin the background work."""
+        await self.inbound.start()
 
     async def close(self) -> None:
         """End the background work."""
+        await self.inbound.close()
 
 
-def build_federation(db: Database, clock: Clock, remotes: Remotes, rooms: Rooms) -> Federation:
+def build_federation(
+    db: Database, clock: Clock, rng: Rng, remotes: Remotes, devices: Devices, rooms: Rooms, sync: Sync
+) -> Federation:
     """Make the services."""
-    return Federation(remotes, RoomReading(db, clock, rooms.heads, remotes.server_name))
+    return Federation(
+        remotes,
+        inbound=Inbound(db, clock, devices, rooms, sync),
+        room_reading=RoomReading(db, clock, rooms.heads, remotes.server_name),
+    )

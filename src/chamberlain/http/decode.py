@@ -20,7 +20,17 @@ Convert = Callable[[str], object]
 class RequestDecoder:
     """Makes the request Struct of one endpoint."""
 
-    __slots__ = ("_body", "_holes", "_keys", "_optional", "_queries", "_request", "_upload", "_whole")
+    __slots__ = (
+        "_body",
+        "_holes",
+        "_is_raw",
+        "_keys",
+        "_optional",
+        "_queries",
+        "_request",
+        "_upload",
+        "_whole",
+    )
 
     def __init__(self, request: type[Request]) -> None:
         fields = [(field, *place_of(field)) for field in msgspec.structs.fields(request)]
@@ -34,6 +44,7 @@ class RequestDecoder:
         self._keys = [field.name for field in keys]
         self._optional = not any(field.required for field, place, _ in fields if place in (In.BODY, In.KEY))
         self._body: msgspec.json.Decoder[Any] | None = None
+        self._is_raw = whole[:1] == [(self._whole, msgspec.Raw)]
         if whole:
             self._body = msgspec.json.Decoder(whole[0][1])
         elif keys:
@@ -81,7 +92,8 @@ class RequestDecoder:
             if self._optional:
                 return
             raise MatrixError(ErrCode.NOT_JSON, "The body is empty; JSON is needed")
-        check_json(body)
+        if not self._is_raw:
+            check_json(body)
         found = decode_json(self._body, body)
         if self._whole is not None:
             values[self._whole] = found

@@ -71,7 +71,7 @@ Path = Annotated[T, In.PATH]
 Query = Annotated[T, In.QUERY]
 """A key of the query string; `list[...]` takes every repetition."""
 Body = Annotated[T, In.BODY]
-"""The whole JSON body."""
+"""The whole JSON body. As `msgspec.Raw` its depth and its numbers are not bounded: the handler sees to that."""
 
 
 class Auth(enum.Enum):

@@ -155,6 +155,21 @@ async def rooms_shared(tx: Read, user_id: str, other: str) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
+async def rooms_shared_with_us(tx: Read, user_ids: Collection[str]) -> dict[str, set[str]]:
+    """Give the rooms to which these users are joined beside any of ours, by user; those without any left out."""
+    rows = await tx.all(
+        "SELECT theirs.user_id, theirs.room_id FROM memberships theirs"
+        " WHERE theirs.user_id = ANY(:user_ids) AND theirs.membership = 'join' AND EXISTS ("
+        "SELECT 1 FROM memberships ours"
+        " WHERE ours.room_id = theirs.room_id AND ours.local AND ours.membership = 'join')",
+        user_ids=list(user_ids),
+    )
+    found: dict[str, set[str]] = {}
+    for user_id, room_id in rows:
+        found.setdefault(user_id, set()).add(room_id)
+    return found
+
+
 async def forget(tx: Write, room_id: str, user_id: str) -> bool:
     """Hide a room that the user has left from them; False where they are still in it, or never were."""
     return bool(

@@ -1,5 +1,6 @@
 """Messages to devices, kept until they were delivered (client-server API, Send-to-device messaging)."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from chamberlain.store import kinds
@@ -33,6 +34,12 @@ async def send(tx: Write, sending: Sending, now: int) -> bool:
     if new:
         await deliver(tx, sending.messages)
     return bool(new)
+
+
+async def send_all(tx: Write, sendings: Sequence[Sending], now: int) -> None:
+    """Put messages into the queues of devices that exist, but for those of transactions that were done before."""
+    for sending in sendings:
+        await send(tx, sending, now)
 
 
 async def deliver(tx: Write, messages: list[tuple[str, str, bytes]]) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from chamberlain.matrix.event_types import MEMBER
+from chamberlain.matrix.types import text_of
 from chamberlain.rooms.pipeline.consequences import Arrived
 from chamberlain.store import kinds
 from chamberlain.store.database import Database
@@ -20,7 +22,13 @@ class Activity:
     def _told(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if change.kind == kinds.EVENT and isinstance(change.payload, Arrived):
-                self._presences.active(change.payload.event.sender)
+                event = change.payload.event
+                self._presences.active(event.sender)
+                if event.type == MEMBER and event.state_key is not None:
+                    joined = text_of(event.content, "membership") == "join"
+                    self._presences.moved(event.state_key, change.entity, joined=joined)
+            elif change.kind == kinds.MEMBERSHIP and change.ref is not None:
+                self._presences.met(change.entity, change.ref)
             elif change.kind == kinds.RECEIPT and change.ref is not None:
                 self._presences.active(change.ref)
             elif change.kind == kinds.PRIVATE_RECEIPT:

@@ -296,12 +296,23 @@ class Waiting:
             interest.typing_moved(room_id, position)
             interest.wake()
 
-    def presence_moved(self, user_id: str, position: int) -> None:
-        """A user who listens here has another presence; everyone who shares a room with them hears of it."""
-        own = self._users.get(user_id)
-        if own is None:
-            return
-        for interest in {own}.union(*(log.active for log in own.joined.values())):
+    def presence_moved(self, user_id: str, position: int, rooms: Iterable[str] | None = None) -> None:
+        """A user has another presence; everyone who shares a room with them hears of it.
+
+        `rooms`: where they are; None for one who listens here, whose rooms are known.
+        """
+        concerned: set[Interest] = set()
+        if rooms is None:
+            own = self._users.get(user_id)
+            if own is None:
+                return
+            concerned = {own}
+            rooms = own.joined
+        for room_id in rooms:
+            log = self.log.rooms.get(room_id)
+            if log is not None:
+                concerned |= log.active
+        for interest in concerned:
             interest.presence_moved(user_id, position)
             interest.wake()
 
