@@ -30,7 +30,18 @@ async def test_without_a_token(ground: Ground, endpoint: Endpoint) -> None:
     (await ground.send(parts, ground.server.anonymous)).error(401, "M_MISSING_TOKEN")
 
 
-@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.auth is not Auth.NONE], ids=named)
+@pytest.mark.parametrize("endpoint", [e for e in ENDPOINTS if e.auth is Auth.SIGNED_REQUEST], ids=named)
+async def test_without_the_signature_of_a_server(ground: Ground, endpoint: Endpoint) -> None:
+    """401 M_UNAUTHORIZED for everybody else, users and administrators of this server among them."""
+    parts = await ground.parts(endpoint)
+
+    for client in (ground.server.anonymous, await ground.user(), await ground.admin()):
+        (await ground.send(parts, client)).error(401, "M_UNAUTHORIZED")
+
+
+@pytest.mark.parametrize(
+    "endpoint", [e for e in ENDPOINTS if e.auth in (*FOR_USERS, Auth.OPTIONAL)], ids=named
+)
 async def test_with_a_token_that_is_none(ground: Ground, endpoint: Endpoint) -> None:
     """401 M_UNKNOWN_TOKEN, where the token is optional too."""
     parts = await ground.parts(endpoint)
