@@ -135,6 +135,11 @@ async def test_a_slow_room_holds_up_no_other(db: Database, queues: RoomQueues, r
     recorder.holding["!0"] = asyncio.Event()
     await queues.start()
     await stage(db, "!0", "slow")
+
+    async def begun() -> bool:
+        return recorder.bodies("!0") == ["slow"]
+
+    await until(begun)
     await stage(db, "!0", "slow too")
     for number in range(1, 5):
         await stage(db, f"!{number}", "fast")
