@@ -8,6 +8,7 @@ from chamberlain.admin.wiring import build_admin
 from chamberlain.config import Config, ConfigError
 from chamberlain.devices.wiring import build_devices
 from chamberlain.federation.https import HttpsTransport
+from chamberlain.federation.remote_servers import RemoteServers
 from chamberlain.federation.transport import Transport
 from chamberlain.federation.wiring import Remotes, build_federation
 from chamberlain.http.asgi import Application
@@ -126,6 +127,8 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         default_version=config.default_room_version,
         profiles=accounts.profiles,
         rulesets=accounts.push_rules,
+        key_ring=remotes.key_ring,
+        remotes=RemoteServers(remotes.client),
     )
     sync = build_sync(
         db,

@@ -33,5 +33,35 @@ class KeyRing(Protocol):
         ...
 
 
+class RemoteServers(Protocol):
+    """The servers that have what is missing here of a room; each call raises RemoteError."""
+
+    async def event(self, server: str, event_id: str) -> bytes:
+        """Give one event."""
+        ...
+
+    async def missing_events(
+        self, server: str, room_id: str, *, earliest: Sequence[str], latest: Sequence[str], limit: int
+    ) -> list[bytes]:
+        """Give the events between those that are known (`earliest`) and those that are not connected to them."""
+        ...
+
+    async def state_ids(self, server: str, room_id: str, event_id: str) -> tuple[list[str], list[str]]:
+        """Give the ids of the state before an event, and of all that it goes back to by auth events."""
+        ...
+
+    async def state(self, server: str, room_id: str, event_id: str) -> tuple[list[bytes], list[bytes]]:
+        """Give the state before an event, and all that it goes back to by auth events."""
+        ...
+
+    async def auth_chain(self, server: str, room_id: str, event_id: str) -> list[bytes]:
+        """Give all that an event goes back to by auth events."""
+        ...
+
+    async def backfill(self, server: str, room_id: str, event_ids: Sequence[str], limit: int) -> list[bytes]:
+        """Give these events and those before them."""
+        ...
+
+
 LeaveGuard: TypeAlias = Callable[[str, str, str], Awaitable[None]]
 """Asked with (user id, room id, current membership) before a user leaves; raises to refuse."""

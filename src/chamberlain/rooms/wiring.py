@@ -11,11 +11,19 @@ from chamberlain.rooms.initial_sync import InitialSync
 from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.mutual import Mutual
+from chamberlain.rooms.pipeline.accept import Accept
+from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.draft import Drafting
+from chamberlain.rooms.pipeline.fetch import Fetch
+from chamberlain.rooms.pipeline.fork import Forking
 from chamberlain.rooms.pipeline.head import Heads
+from chamberlain.rooms.pipeline.ids import EventIds
+from chamberlain.rooms.pipeline.imports import Imports
 from chamberlain.rooms.pipeline.notifications import Notifications
+from chamberlain.rooms.pipeline.outliers import Outliers
+from chamberlain.rooms.pipeline.resolve import Resolve
 from chamberlain.rooms.pipeline.submit import Submit
-from chamberlain.rooms.ports import Profiles, Rulesets
+from chamberlain.rooms.ports import KeyRing, Profiles, RemoteServers, Rulesets
 from chamberlain.rooms.profile_fanout import ProfileFanout
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
@@ -39,12 +47,14 @@ class Rooms:
 
     __slots__ = (
         "_tasks",
+        "accept",
         "aliases",
         "create",
         "directory",
         "guests",
         "heads",
         "history",
+        "imports",
         "initial_sync",
         "membership",
         "messages",
@@ -90,6 +100,8 @@ class Rooms:
         search_index: SearchIndex,
         initial_sync: InitialSync,
         guests: Guests,
+        accept: Accept,
+        imports: Imports,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -115,6 +127,8 @@ class Rooms:
         self.search_index = search_index
         self.initial_sync = initial_sync
         self.guests = guests
+        self.accept = accept
+        self.imports = imports
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -142,13 +156,20 @@ def build_rooms(
     default_version: str,
     profiles: Profiles,
     rulesets: Rulesets,
+    key_ring: KeyRing,
+    remotes: RemoteServers,
 ) -> Rooms:
     """Make the services of rooms."""
     tasks = Tasks()
     heads = Heads(db)
     drafting = Drafting(db, heads, server_name, signing_key)
     notifications = Notifications(db, heads, rulesets, server_name)
-    submit = Submit(db, clock, tasks, heads, drafting, notifications, server_name)
+    ids = EventIds(db)
+    submit = Submit(db, clock, tasks, heads, drafting, notifications, server_name, ids)
+    checks = Checks(key_ring, clock)
+    outliers = Outliers(db, clock, ids)
+    fetch = Fetch(db, remotes, checks, outliers)
+    forking = Forking(db, clock, heads, ids, Resolve(db), notifications, server_name)
     create = CreateRoom(
         submit, profiles, clock, rng, server_name=server_name, default_version=default_version
     )
@@ -185,4 +206,6 @@ def build_rooms(
         search_index=search_index,
         initial_sync=InitialSync(db, heads, history, reading),
         guests=Guests(db, heads, submit),
+        accept=Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications),
+        imports=Imports(db, clock, heads, submit, ids, checks, outliers, forking, server_name),
     )

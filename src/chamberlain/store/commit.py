@@ -22,6 +22,16 @@ INSERT_EVENT = (
     " :redacted_by, :replaces, :relates_to, :rel_type, :rel_key, :thread, :contains_url, :notifies, :highlights,"
     " :notify_count, :highlight_count, :thread_notify_count, :outgoing, :txn_device, :txn_id, :pdu, :client)"
 )
+UPSERT_EVENT = (
+    f"{INSERT_EVENT} ON CONFLICT (event_id) DO UPDATE SET position = excluded.position,"
+    " received_at = excluded.received_at, before_line = excluded.before_line, before_ver = excluded.before_ver,"
+    " after_line = excluded.after_line, after_ver = excluded.after_ver, rejected = excluded.rejected,"
+    " soft_failed = excluded.soft_failed, replaces = excluded.replaces, thread = excluded.thread,"
+    " notifies = excluded.notifies, highlights = excluded.highlights, notify_count = excluded.notify_count,"
+    " highlight_count = excluded.highlight_count, thread_notify_count = excluded.thread_notify_count,"
+    " outgoing = excluded.outgoing WHERE events.before_line IS NULL"
+)
+"""For events that may be here as outliers already: these get their place; bytes that were redacted stay so."""
 UPSERT_MEMBERSHIP = (
     "INSERT INTO memberships (room_id, user_id, membership, local, server, event_id, sender, display_name,"
     " avatar_url, position, joined_position, forgotten)"
@@ -51,6 +61,8 @@ class EventWrite(msgspec.Struct):
     payload: Any
     state_key: StateKey | None = None
     """What it sets, where it sets anything."""
+    is_known: bool = False
+    """Whether it is here as an outlier already."""
     membership: dict[str, Any] | None = None
     local_member: str | None = None
     """The local user whose membership it changes."""
@@ -94,6 +106,10 @@ class Unit(msgspec.Struct):
     """The alias of a new room."""
     published: bool = False
     """Whether the directory lists a new room."""
+    unplaced: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    """Rows of events that were rejected: they change nothing and nobody is told of them."""
+    waiting: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    """Redactions of events that are not here yet."""
 
 
 async def commit(tx: Write, units: list[Unit]) -> list[Point | None]:
@@ -228,7 +244,7 @@ def _place_events(tx: Write, unit: Unit) -> None:
     for event in unit.events:
         row = event.row
         placement = tx.place(kinds.EVENT, unit.room_id, row["event_id"], event.payload)
-        placement.write(INSERT_EVENT, **row)
+        placement.write(UPSERT_EVENT if event.is_known else INSERT_EVENT, **row)
         if event.state_key is not None:
             note_position(placement, unit.room_id, (row["after_line"], row["after_ver"]))
         for notification in event.notifications:
@@ -252,7 +268,29 @@ async def _write_rest(tx: Write, units: Sequence[Unit]) -> None:
             " VALUES (:user_id, :device, :path, :txn_id, :event_id, :at)",
             txns,
         )
-    redactions = [redaction for unit in units for redaction in unit.redactions]
+    unplaced = [row for unit in units for row in unit.unplaced]
+    if unplaced:
+        await tx.many(UPSERT_EVENT, unplaced)
+    await write_redactions(
+        tx,
+        [redaction for unit in units for redaction in unit.redactions],
+        [waiting for unit in units for waiting in unit.waiting],
+    )
+    summaries = [unit.summary for unit in units if unit.summary is not None]
+    if summaries:
+        await write_summaries(tx, summaries)
+
+
+async def write_redactions(
+    tx: Write, redactions: list[dict[str, Any]], waiting: list[dict[str, Any]]
+) -> None:
+    """What redactions took away is gone; those of events that are not here are kept for these."""
+    if waiting:
+        await tx.many(
+            "INSERT INTO waiting_redactions (target, redaction, room_id) VALUES (:target, :redaction, :room_id)"
+            " ON CONFLICT (target, redaction) DO NOTHING",
+            waiting,
+        )
     if redactions:
         await tx.many(
             "UPDATE events SET pdu = :pdu, client = :client, redacted_by = :redacted_by, relates_to = NULL,"
@@ -266,12 +304,10 @@ async def _write_rest(tx: Write, units: Sequence[Unit]) -> None:
             " WHERE room_id = :room_id AND user_id = :member AND event_id = :event_id",
             members,
         )
-    summaries = [unit.summary for unit in units if unit.summary is not None]
-    if summaries:
-        await _write_summaries(tx, summaries)
 
 
-async def _write_summaries(tx: Write, summaries: list[dict[str, Any]]) -> None:
+async def write_summaries(tx: Write, summaries: list[dict[str, Any]]) -> None:
+    """The summaries of these rooms are these."""
     await tx.defer(
         "INSERT INTO room_summaries (room_id, name, topic, avatar_url, canonical_alias, join_rule,"
         " history_visibility, guest_access, encryption, room_type, tombstone, federatable, joined, invited,"

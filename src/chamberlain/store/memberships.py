@@ -80,6 +80,17 @@ async def joined_profiles(tx: Read, room_id: str) -> list[tuple[str, str | None,
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+async def joined_elsewhere(tx: Read, room_id: str, limit: int) -> list[str]:
+    """Give users of other servers that are joined to the room, those first that have been in it longest."""
+    rows = await tx.all(
+        "SELECT user_id FROM memberships WHERE room_id = :room_id AND NOT local AND membership = 'join'"
+        " ORDER BY position LIMIT :limit",
+        room_id=room_id,
+        limit=limit,
+    )
+    return [row[0] for row in rows]
+
+
 async def local_members(tx: Read, room_id: str, memberships: Collection[str]) -> list[str]:
     """Give our users that are one of `memberships` in the room, in the order of their ids."""
     rows = await tx.all(

@@ -28,7 +28,9 @@ class Chain:
         "summary",
         "summary_changed",
         "txns",
+        "unplaced",
         "ver",
+        "waiting",
         "writes",
     )
 
@@ -46,6 +48,8 @@ class Chain:
         self.auth: list[tuple[int, int]] = []
         self.txns: list[dict[str, Any]] = []
         self.redactions: list[dict[str, Any]] = []
+        self.waiting: list[dict[str, Any]] = []
+        self.unplaced: list[dict[str, Any]] = []
 
     def state(self, key: StateKey) -> Stored | None:
         """The state event under a key that has been loaded, as it will be after the chain so far."""
@@ -85,6 +89,8 @@ class Chain:
             redactions=self.redactions,
             summary=self.summary | {"room_id": head.room_id} if self.summary_changed else None,
             spare_line=spare_line,
+            unplaced=self.unplaced,
+            waiting=self.waiting,
         )
 
     @property

@@ -10,20 +10,11 @@ from chamberlain.matrix.ids import find_server_of
 from chamberlain.matrix.types import text_of
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.head import Stored
+from chamberlain.rooms.pipeline.summary import count_member, membership_in, membership_row, summarize
 from chamberlain.store.commit import EventWrite
 
 MAIN: Final = "main"
-_SUMMARY: Final = {
-    "m.room.name": ("name", "name"),
-    "m.room.topic": ("topic", "topic"),
-    "m.room.avatar": ("avatar_url", "url"),
-    "m.room.canonical_alias": ("canonical_alias", "alias"),
-    "m.room.join_rules": ("join_rule", "join_rule"),
-    "m.room.history_visibility": ("history_visibility", "history_visibility"),
-    "m.room.guest_access": ("guest_access", "guest_access"),
-    "m.room.encryption": ("encryption", "algorithm"),
-    "m.room.tombstone": ("tombstone", "replacement_room"),
-}
+MAX_DEPTH: Final = 2**53 - 1
 
 
 class Arrived(msgspec.Struct, frozen=True, gc=False):
@@ -76,20 +67,25 @@ def follow_from(
     received_at: int,
     txn: tuple[str, str] | None,
     thread: str | None,
+    outgoing: bool = True,
+    is_known: bool = False,
 ) -> None:
     """Add the event and all that follows from it to the chain.
 
-    `txn`: (device, transaction id); `thread`: the root of the thread that the event is in.
+    `txn`: (device, transaction id); `thread`: the root of the thread that the event is in; `outgoing`: this server
+    tells the others of it; `is_known`: it is here as an outlier.
     """
     event = stored.event
-    relation = relation_of(event) or (None, None, None)
     before = (chain.head.line, chain.ver)
-    _count(chain, notified, in_thread=thread is not None)
+    count(chain, notified, in_thread=thread is not None)
     chain.follow(stored)
     client = client_skeleton(event)
     replaces = previous.event.event_id if previous is not None else None
+    row = plain_row(stored, client, received_at)
+    _place(row, chain, before, notified, replaces=replaces, thread=thread, outgoing=outgoing, txn=txn)
     write = EventWrite(
-        row=_row(chain, stored, before, relation, thread, notified, client, replaces, received_at, txn),
+        row=row,
+        is_known=is_known,
         payload=Arrived(
             event,
             stored.nid,
@@ -104,79 +100,98 @@ def follow_from(
             notified.users,
         ),
     )
-    for user_id, notify, highlight, actions in notified.users:
-        write.notifications.append(
-            {
-                "user_id": user_id,
-                "room_id": event.room_id,
-                "event_id": event.event_id,
-                "thread": thread or MAIN,
-                "notify": notify,
-                "highlight": highlight,
-                "actions": actions.decode(),
-            }
-        )
+    write.notifications = notification_rows(event, notified, thread)
     if event.state_key is not None:
         write.state_key = (event.type, event.state_key)
-        _summarize(chain, event, is_new=previous is None)
+        if summarize(chain.summary, event, is_new=previous is None):
+            chain.summary_changed = True
         if event.type == MEMBER:
             _member(chain, write, event, previous, server_name)
     chain.writes.append(write)
 
 
-def _row(
-    chain: Chain,
-    stored: Stored,
-    before: tuple[int, int],
-    relation: tuple[str | None, str | None, str | None],
-    thread: str | None,
-    notified: Notified,
-    client: bytes,
-    replaces: str | None,
-    received_at: int,
-    txn: tuple[str, str] | None,
-) -> dict[str, Any]:
+def notification_rows(event: Event, notified: Notified, thread: str | None) -> list[dict[str, Any]]:
+    """The rows for those whom an event notifies in another way than all."""
+    return [
+        {
+            "user_id": user_id,
+            "room_id": event.room_id,
+            "event_id": event.event_id,
+            "thread": thread or MAIN,
+            "notify": notify,
+            "highlight": highlight,
+            "actions": actions.decode(),
+        }
+        for user_id, notify, highlight, actions in notified.users
+    ]
+
+
+def plain_row(stored: Stored, client: bytes, received_at: int) -> dict[str, Any]:
+    """The columns of an event, but its position, as long as it has no place in the room."""
     event = stored.event
-    is_state = event.state_key is not None
-    notify_count, highlight_count, thread_notify_count = chain.counts
+    relation = relation_of(event) or (None, None, None)
     return {
         "nid": stored.nid,
         "event_id": event.event_id,
         "room_id": event.room_id,
-        "depth": event.depth,
+        # Of other servers it may be anything that fits; pages are cut by it.
+        "depth": min(event.depth, MAX_DEPTH),
         "type": event.type,
         "state_key": event.state_key,
         "sender": event.sender,
         "origin_server_ts": event.origin_server_ts,
         "received_at": received_at,
-        "before_line": before[0],
-        "before_ver": before[1],
-        "after_line": before[0] if is_state else None,
-        "after_ver": before[1] + 1 if is_state else None,
+        "before_line": None,
+        "before_ver": None,
+        "after_line": None,
+        "after_ver": None,
         "auth_height": stored.height,
         "rejected": None,
         "soft_failed": False,
         "redacted_by": None,
-        "replaces": replaces,
+        "replaces": None,
         "relates_to": relation[0],
         "rel_type": relation[1],
         "rel_key": relation[2],
-        "thread": thread,
+        "thread": None,
         "contains_url": isinstance(event.content.get("url"), str),
-        "notifies": notified.notify_all,
-        "highlights": notified.highlight_all,
-        "notify_count": notify_count,
-        "highlight_count": highlight_count,
-        "thread_notify_count": thread_notify_count,
-        "outgoing": True,
-        "txn_device": txn[0] if txn else None,
-        "txn_id": txn[1] if txn else None,
+        "notifies": False,
+        "highlights": False,
+        "notify_count": 0,
+        "highlight_count": 0,
+        "thread_notify_count": 0,
+        "outgoing": False,
+        "txn_device": None,
+        "txn_id": None,
         "pdu": event.pdu,
         "client": client,
     }
 
 
-def _count(chain: Chain, notified: Notified, *, in_thread: bool) -> None:
+def _place(
+    row: dict[str, Any],
+    chain: Chain,
+    before: tuple[int, int],
+    notified: Notified,
+    *,
+    replaces: str | None,
+    thread: str | None,
+    outgoing: bool,
+    txn: tuple[str, str] | None,
+) -> None:
+    """Give the row its place in the room, at the end of the chain."""
+    is_state = row["state_key"] is not None
+    row["before_line"], row["before_ver"] = before
+    row["after_line"] = before[0] if is_state else None
+    row["after_ver"] = before[1] + 1 if is_state else None
+    row["replaces"], row["thread"], row["outgoing"] = replaces, thread, outgoing
+    row["notifies"], row["highlights"] = notified.notify_all, notified.highlight_all
+    row["notify_count"], row["highlight_count"], row["thread_notify_count"] = chain.counts
+    row["txn_device"], row["txn_id"] = txn or (None, None)
+
+
+def count(chain: Chain, notified: Notified, *, in_thread: bool) -> None:
+    """Have the room's counts go up by what an event notifies of."""
     notify, highlight, threads = chain.counts
     if in_thread:
         threads += notified.notify_all
@@ -186,50 +201,13 @@ def _count(chain: Chain, notified: Notified, *, in_thread: bool) -> None:
     chain.counts = (notify, highlight, threads)
 
 
-def _summarize(chain: Chain, event: Event, *, is_new: bool) -> None:
-    chain.summary_changed = chain.summary_changed or is_new
-    if is_new:
-        chain.summary["state_events"] += 1
-    column = _SUMMARY.get(event.type)
-    if column is not None and event.state_key == "":
-        chain.summary[column[0]] = text_of(event.content, column[1])
-        chain.summary_changed = True
-    elif event.type == "m.room.create":
-        chain.summary["room_type"] = text_of(event.content, "type")
-        chain.summary["federatable"] = event.content.get("m.federate") is not False
-
-
-def take_back(chain: Chain, redacted: Event) -> None:
-    """Have the room's summary say no more than what is left of a piece of current state that was redacted."""
-    column = _SUMMARY.get(redacted.type)
-    if column is not None and redacted.state_key == "":
-        chain.summary[column[0]] = text_of(redacted.content, column[1])
-        chain.summary_changed = True
-
-
 def _member(chain: Chain, write: EventWrite, event: Event, previous: Stored | None, server_name: str) -> None:
-    user_id = event.state_key or ""
-    membership = text_of(event.content, "membership") or "leave"
-    was = text_of(previous.event.content, "membership") if previous is not None else None
-    server = find_server_of(user_id)
-    local = server == server_name
+    membership = membership_in(event)
+    was = membership_in(previous.event) if previous is not None else None
+    local = find_server_of(event.state_key or "") == server_name
     if was != membership:
-        for name in ("join", "invite"):
-            step = (membership == name) - (was == name)
-            chain.summary["joined" if name == "join" else "invited"] += step
-            if name == "join" and local:
-                chain.summary["local_joined"] += step
+        count_member(chain.summary, was, membership, local=local)
         chain.summary_changed = True
         if local:
-            write.local_member = user_id
-    write.membership = {
-        "room_id": event.room_id,
-        "user_id": user_id,
-        "membership": membership,
-        "local": local,
-        "server": None if local else server,
-        "event_id": event.event_id,
-        "sender": event.sender,
-        "display_name": text_of(event.content, "displayname"),
-        "avatar_url": text_of(event.content, "avatar_url"),
-    }
+            write.local_member = event.state_key
+    write.membership = membership_row(event, local=local)

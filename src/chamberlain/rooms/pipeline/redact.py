@@ -1,50 +1,109 @@
-"""What a redaction does to the event that it names (client-server API, Redactions)."""
+"""What a redaction does to the event that it names (client-server API, Redactions; Room Version 3)."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from chamberlain.matrix.errors import Forbidden, NotFound
 from chamberlain.matrix.events import Event, client_skeleton, redact
+from chamberlain.matrix.ids import find_server_of
 from chamberlain.rooms.pipeline.chain import Chain
-from chamberlain.rooms.pipeline.consequences import take_back
 from chamberlain.rooms.pipeline.head import Heads, Stored, power_levels_in
+from chamberlain.rooms.pipeline.summary import take_back
 from chamberlain.store import events
 from chamberlain.store.database import Database
+from chamberlain.store.graph import list_waiting_redactions
 
 
 async def redact_target(db: Database, heads: Heads, chain: Chain, redaction: Event) -> None:
-    """Have the target rewritten in the unit of its redaction, and what was derived from it with it.
+    """Have the target of a local redaction rewritten in its unit, and what was derived from it with it.
 
     Raises:
         NotFound: the room has no such event.
         Forbidden: the sender neither sent it nor has the power to redact others' events.
     """
-    target_id = redaction.redacts
-    if target_id is None:
+    if redaction.redacts is None:
         return
-    target = chain.drafted.get(target_id)
-    if target is None:
-        found = await db.read(events.find_event, target_id)
-        target = found[0] if found is not None and found[0].room_id == redaction.room_id else None
+    target = await _find_target(db, chain, redaction)
     if target is None:
         raise NotFound("The room has no such event")
     if target.sender != redaction.sender and not _has_power(chain, redaction.sender):
         raise Forbidden("You do not have the power to redact this event")
+    await _rewrite(heads, chain, redaction.event_id, target)
+
+
+async def redact_if_allowed(db: Database, heads: Heads, chain: Chain, redaction: Event) -> None:
+    """Have the target of another server's redaction rewritten, where it may be; once it comes, if it is not here."""
+    target_id = redaction.redacts
+    if target_id is None:
+        return
+    target = await _find_target(db, chain, redaction)
+    if target is None:
+        chain.waiting.append(
+            {"target": target_id, "redaction": redaction.event_id, "room_id": redaction.room_id}
+        )
+    elif _may_redact(chain, redaction, target):
+        await _rewrite(heads, chain, redaction.event_id, target)
+
+
+async def redactions_of(db: Database, chain: Chain, arriving: Sequence[Event]) -> dict[str, str]:
+    """Give, by event, the redactions that came before those of the events that they redact."""
+    waiting = await db.read(list_waiting_redactions, [event.event_id for event in arriving])
+    if not waiting:
+        return {}
+    targets: dict[str, Event] = {event.event_id: event for event in arriving}
+    found: dict[str, str] = {}
+    for target_id, redaction_id in waiting:
+        stored = await db.read(events.find_event, redaction_id)
+        if stored is not None and _may_redact(chain, stored[0], targets[target_id]):
+            found[target_id] = redaction_id
+    return found
+
+
+def _may_redact(chain: Chain, redaction: Event, target: Event) -> bool:
+    """Whether a redaction takes effect; between servers it is enough that both come from one."""
+    same = find_server_of(target.sender) == find_server_of(redaction.sender)
+    return target.room_id == redaction.room_id and (same or _has_power(chain, redaction.sender))
+
+
+async def _find_target(db: Database, chain: Chain, redaction: Event) -> Event | None:
+    assert redaction.redacts is not None
+    target = chain.drafted.get(redaction.redacts)
+    if target is not None:
+        return target
+    found = await db.read(events.find_event, redaction.redacts)
+    return found[0] if found is not None and found[0].room_id == redaction.room_id else None
+
+
+async def _rewrite(heads: Heads, chain: Chain, redaction_id: str, target: Event) -> None:
+    redaction = rewritten(target, redaction_id)
+    if target.event_id in chain.drafted:
+        # It is written after the rows of others are changed.
+        for write in chain.writes:
+            if write.row["event_id"] == target.event_id:
+                write.row |= {name: redaction[name] for name in ("pdu", "client", "redacted_by")}
+    chain.redactions.append(redaction)
     redacted = redact(target)
-    chain.redactions.append(
-        {
-            "event_id": target_id,
-            "pdu": redacted.pdu,
-            "client": client_skeleton(redacted),
-            "redacted_by": redaction.event_id,
-            "room_id": target.room_id,
-            "member": target.state_key if target.type == "m.room.member" else None,
-        }
-    )
     key = target.key
     if key is not None:
         await heads.load(chain.head, (key,))
         stored = chain.state(key)
-        if stored is not None and stored.event.event_id == target_id:
+        if stored is not None and stored.event.event_id == target.event_id:
             chain.overlay[key] = Stored(redacted, stored.nid, stored.height)
-            take_back(chain, redacted)
+            if take_back(chain.summary, redacted):
+                chain.summary_changed = True
+
+
+def rewritten(target: Event, redaction_id: str) -> dict[str, Any]:
+    """What a unit's `redactions` hold of an event that is redacted."""
+    redacted = redact(target)
+    return {
+        "event_id": target.event_id,
+        "pdu": redacted.pdu,
+        "client": client_skeleton(redacted),
+        "redacted_by": redaction_id,
+        "room_id": target.room_id,
+        "member": target.state_key if target.type == "m.room.member" else None,
+    }
 
 
 def _has_power(chain: Chain, user_id: str) -> bool:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -17,40 +17,27 @@ from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.consequences import follow_from, relation_of
 from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.head import Head, Heads, Stored
+from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.rooms.pipeline.notifications import Notifications
 from chamberlain.rooms.pipeline.redact import redact_target
+from chamberlain.rooms.pipeline.summary import NEW_SUMMARY
+from chamberlain.rooms.pipeline.threads import thread_of
 from chamberlain.runtime.cache import Cache
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.tasks import Tasks
 from chamberlain.store.commit import AliasTaken, Unit, commit
 from chamberlain.store.database import Database
-from chamberlain.store.events import find_by_txn, find_thread
+from chamberlain.store.events import find_by_txn
 from chamberlain.store.relations import has_annotation
 from chamberlain.store.rooms import RoomRow
-from chamberlain.store.sequences import Sequence as Ids
 from chamberlain.store.state.lines import Point
+
+T = TypeVar("T")
 
 UNIT_SIZE: Final = 100
 TRIES: Final = 8
 TXNS_KEPT: Final = 1_000
 """Those under way and the latest; the database knows the others."""
-NEW_SUMMARY: Final[dict[str, Any]] = {
-    "name": None,
-    "topic": None,
-    "avatar_url": None,
-    "canonical_alias": None,
-    "join_rule": None,
-    "history_visibility": None,
-    "guest_access": None,
-    "encryption": None,
-    "room_type": None,
-    "tombstone": None,
-    "federatable": True,
-    "joined": 0,
-    "invited": 0,
-    "local_joined": 0,
-    "state_events": 0,
-}
 
 
 class Txn(msgspec.Struct, frozen=True):
@@ -96,6 +83,29 @@ class _Waiting:
             )
 
 
+class _Turn:
+    """Work that is done while nothing else happens in the room on this worker."""
+
+    __slots__ = ("future", "work")
+
+    def __init__(self, work: Callable[[], Awaitable[Any]], future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.future = future
+
+    async def take(self) -> None:
+        try:
+            result = await self.work()
+        except Exception as error:
+            if not self.future.done():
+                self.future.set_exception(error)
+        else:
+            if not self.future.done():
+                self.future.set_result(result)
+
+    def deliver(self) -> None:
+        self.future.cancel()
+
+
 class Submit:
     """Takes local drafts to committed events."""
 
@@ -108,6 +118,7 @@ class Submit:
         drafting: Drafting,
         notifications: Notifications,
         server_name: str,
+        ids: EventIds,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -115,10 +126,9 @@ class Submit:
         self._heads = heads
         self._drafting = drafting
         self._notifications = notifications
-        self._server_name = server_name
-        self._nids = Ids(db, "event")
-        self._lines = Ids(db, "state_line")
-        self._queues: dict[str, deque[_Waiting]] = {}
+        self.server_name = server_name
+        self._ids = ids
+        self._queues: dict[str, deque[_Waiting | _Turn]] = {}
         self._txns: Cache[Txn, asyncio.Future[EventID]] = Cache(TXNS_KEPT, "transactions")
 
     async def send(
@@ -200,7 +210,7 @@ class Submit:
             version=version.id,
             creator=first.sender,
             created_at=first.origin_server_ts,
-            line=(await self._lines.take(1))[0],
+            line=(await self._ids.lines.take(1))[0],
             ver=0,
             head_seq=-1,
             extremities="[]",
@@ -210,7 +220,7 @@ class Submit:
         )
         head = Head(row, dict(NEW_SUMMARY))
         chain = Chain(head)
-        nids = await self._nids.take(len(drafts))
+        nids = await self._ids.events.take(len(drafts))
         for draft, nid in zip(drafts, nids, strict=True):
             draft.room_id = head.room_id
             event = await self._extend(chain, draft, nid, None)
@@ -233,14 +243,25 @@ class Submit:
         future: asyncio.Future[EventID] = asyncio.get_running_loop().create_future()
         # Whoever asked may have gone: an error that nobody fetches is no news.
         future.add_done_callback(_fetched)
-        waiting = _Waiting(draft, txn, future, instead_of)
-        queue = self._queues.get(draft.room_id)
-        if queue is not None:
-            queue.append(waiting)
-        else:
-            self._queues[draft.room_id] = deque((waiting,))
-            self._tasks.spawn("room queue", self._work_off(draft.room_id))
+        self._queue(draft.room_id, _Waiting(draft, txn, future, instead_of))
         return future
+
+    async def in_turn(self, room_id: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Do work on a room after all that waits for it, and before all that comes later; give what it gives.
+
+        It must wait for nothing but the database, or the room stands still.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue(room_id, _Turn(work, future))
+        return await future
+
+    def _queue(self, room_id: str, entry: _Waiting | _Turn) -> None:
+        queue = self._queues.get(room_id)
+        if queue is not None:
+            queue.append(entry)
+        else:
+            self._queues[room_id] = deque((entry,))
+            self._tasks.spawn("room queue", self._work_off(room_id))
 
     @property
     def queued(self) -> dict[str, int]:
@@ -251,7 +272,13 @@ class Submit:
         queue = self._queues[room_id]
         try:
             while queue:
-                unit = [queue.popleft() for _ in range(min(len(queue), UNIT_SIZE))]
+                first = queue.popleft()
+                if isinstance(first, _Turn):
+                    await first.take()
+                    continue
+                unit = [first]
+                while queue and len(unit) < UNIT_SIZE and isinstance(queue[0], _Waiting):
+                    unit.append(cast(_Waiting, queue.popleft()))
                 await self._submit_unit(room_id, unit)
         finally:
             del self._queues[room_id]
@@ -308,7 +335,7 @@ class Submit:
                 waiting.result = Forbidden("You are not in this room")
             return True
         chain = Chain(head)
-        nids = await self._nids.take(len(unit))
+        nids = await self._ids.events.take(len(unit))
         for waiting, nid in zip(unit, nids, strict=True):
             try:
                 event = await self._extend(chain, waiting.draft, nid, waiting.txn, waiting.instead_of)
@@ -317,12 +344,18 @@ class Submit:
                 waiting.result = error
         if not chain.writes:
             return True
-        spare = (await self._lines.take(1))[0] if chain.renewal_is_due else None
-        point = await self._commit(chain.unit(spare))
-        if point is None:
+        if not await self.commit_chain(chain):
             for waiting in unit:
                 # There is no such event.
                 waiting.result = None
+            return False
+        return True
+
+    async def commit_chain(self, chain: Chain) -> bool:
+        """Write a chain and move its head; False where another worker has moved the room."""
+        spare = (await self._ids.lines.take(1))[0] if chain.renewal_is_due else None
+        point = await self._commit(chain.unit(spare))
+        if point is None:
             return False
         chain.adopt(point)
         return True
@@ -356,10 +389,10 @@ class Submit:
             stored,
             previous,
             notified,
-            server_name=self._server_name,
+            server_name=self.server_name,
             received_at=now,
             txn=None if txn is None else (txn.device, txn.txn_id),
-            thread=await self._thread_of(event),
+            thread=await thread_of(self._db, event),
         )
         chain.drafted[event.event_id] = event
         if event.state_key is not None:
@@ -389,14 +422,6 @@ class Submit:
         )
         if any(same) or await self._db.read(has_annotation, target, event.sender, event.type, key):
             raise MatrixError(ErrCode.DUPLICATE_ANNOTATION, "You have sent this annotation already")
-
-    async def _thread_of(self, event: Event) -> str | None:
-        """The root of the thread that an event is in, by itself or with what it relates to."""
-        relation = relation_of(event)
-        if relation is None:
-            return None
-        target, kind, _ = relation
-        return target if kind == "m.thread" else await self._db.read(find_thread, event.room_id, target)
 
 
 def _fetched(future: asyncio.Future[EventID]) -> None:

@@ -1,0 +1,152 @@
+"""Getting what is missing around an event from other servers: predecessors, auth events, the state before it.
+
+Never in a transaction and never in a room's turn: others may take their time.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from chamberlain.matrix.errors import MatrixError
+from chamberlain.matrix.events import Event
+from chamberlain.matrix.ids import find_server_of
+from chamberlain.matrix.remote_errors import RemoteError
+from chamberlain.matrix.versions import RoomVersion
+from chamberlain.rooms.pipeline.checks import Checks
+from chamberlain.rooms.pipeline.head import Head
+from chamberlain.rooms.pipeline.outliers import Outliers
+from chamberlain.rooms.ports import RemoteServers
+from chamberlain.runtime.log import get_logger
+from chamberlain.store.database import Database
+from chamberlain.store.graph import find_known, state_of
+from chamberlain.store.memberships import joined_elsewhere
+
+MISSING_AT_ONCE: Final = 50
+"""How many events are asked for to fill a gap."""
+MISSING_ROUNDS: Final = 4
+SERVERS_ASKED: Final = 3
+"""How many others are asked where the first one does not know."""
+ONE_BY_ONE: Final = 100
+"""Up to so many events of a state are asked for singly; for more the whole state is."""
+SIDE_BY_SIDE: Final = 8
+_MEMBERS: Final = 500
+
+log = get_logger("rooms")
+
+
+def parse_all(pdus: Iterable[bytes], version: RoomVersion, room_id: str) -> list[Event]:
+    """The events of the room among what another server sent; what is none is left out."""
+    found: dict[str, Event] = {}
+    for pdu in pdus:
+        try:
+            event = Event.parse(pdu, version)
+        except MatrixError:
+            continue
+        if event.room_id == room_id:
+            found.setdefault(event.event_id, event)
+    return list(found.values())
+
+
+class Fetch:
+    """Fills in what is missing; what it got is checked for signatures and, as outliers, judged by its auth events."""
+
+    def __init__(self, db: Database, remotes: RemoteServers, checks: Checks, outliers: Outliers) -> None:
+        self._db = db
+        self._remotes = remotes
+        self._checks = checks
+        self._outliers = outliers
+
+    async def servers(self, room_id: str, first: str | None) -> list[str]:
+        """Give whom to ask about a room, the best first."""
+        members = await self._db.read(joined_elsewhere, room_id, _MEMBERS)
+        others = dict.fromkeys(server for user_id in members if (server := find_server_of(user_id)))
+        named: dict[str, None] = {} if first is None else {first: None}
+        return list(named | others)[: SERVERS_ASKED + 1]
+
+    async def gap_before(self, origin: str, head: Head, event: Event) -> list[Event]:
+        """Give the events that lead from what is here to the event, as far as the origin gives them, oldest first."""
+        found: dict[str, Event] = {}
+        latest = [event.event_id]
+        earliest = [extremity.event_id for extremity in head.extremities][:MISSING_AT_ONCE]
+        for _ in range(MISSING_ROUNDS):
+            try:
+                pdus = await self._remotes.missing_events(
+                    origin, head.room_id, earliest=earliest, latest=latest, limit=MISSING_AT_ONCE
+                )
+            except RemoteError as error:
+                log.info("missing events were not given", room_id=head.room_id, error=str(error))
+                break
+            parsed = parse_all(pdus, head.version, head.room_id)
+            new = await self._checks.passed([one for one in parsed if one.event_id not in found])
+            found.update((one.event_id, one) for one in new)
+            lacking = await self._lacking(found.values())
+            latest = [one.event_id for one in new if lacking.intersection(one.prev_events)]
+            if not latest:
+                break
+        return sorted(found.values(), key=lambda one: one.depth)
+
+    async def _lacking(self, events: Collection[Event]) -> set[str]:
+        """The predecessors of these events that are neither among them nor here."""
+        named = {prev for event in events for prev in event.prev_events} - {
+            event.event_id for event in events
+        }
+        known = await self._db.read(find_known, named)
+        return {event_id for event_id in named if event_id not in known or not known[event_id].is_placed}
+
+    async def auth_events(self, origin: str, event: Event) -> None:
+        """Have the auth events of an event here, as far as anybody gives them."""
+        for server in await self.servers(event.room_id, origin):
+            try:
+                pdus = await self._remotes.auth_chain(server, event.room_id, event.event_id)
+            except RemoteError as error:
+                log.info("auth events were not given", event_id=event.event_id, error=str(error))
+                continue
+            await self._keep(event.version, event.room_id, pdus)
+            if not await self._unknown(event.auth_events):
+                return
+
+    async def state_before(self, origin: str, event: Event) -> dict[int, int] | None:
+        """Give the state before an event as another server tells it, key to event; None where nobody does."""
+        for server in await self.servers(event.room_id, origin):
+            try:
+                state, chain = await self._remotes.state_ids(server, event.room_id, event.event_id)
+                await self._have(server, event, [*state, *chain])
+            except RemoteError as error:
+                log.info("the state before an event was not given", event_id=event.event_id, error=str(error))
+                continue
+            found = await self._db.snapshot(state_of, event.room_id, state)
+            if found:
+                return found
+        return None
+
+    async def _have(self, server: str, event: Event, wanted: Sequence[str]) -> None:
+        """Have these events of a state here."""
+        missing = await self._unknown(wanted)
+        if len(missing) > ONE_BY_ONE:
+            state, chain = await self._remotes.state(server, event.room_id, event.event_id)
+            await self._keep(event.version, event.room_id, [*chain, *state])
+        elif missing:
+            await self._keep(event.version, event.room_id, await self._singly(server, missing))
+
+    async def _singly(self, server: str, event_ids: Collection[str]) -> list[bytes]:
+        free = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def ask(event_id: str) -> bytes | None:
+            async with free:
+                try:
+                    return await self._remotes.event(server, event_id)
+                except RemoteError:
+                    return None
+
+        found = await asyncio.gather(*map(ask, event_ids))
+        return [pdu for pdu in found if pdu is not None]
+
+    async def _keep(self, version: RoomVersion, room_id: str, pdus: Iterable[bytes]) -> None:
+        parsed = parse_all(pdus, version, room_id)
+        known = await self._db.snapshot(find_known, [event.event_id for event in parsed])
+        new = [event for event in parsed if event.event_id not in known]
+        await self._outliers.keep(version, await self._checks.passed(new))
+
+    async def _unknown(self, event_ids: Collection[str]) -> set[str]:
+        known = await self._db.snapshot(find_known, event_ids)
+        return set(event_ids) - known.keys()

@@ -1,0 +1,271 @@
+"""An event that does not follow the head of its room: the state before it, the verdicts, the state after all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from chamberlain.matrix.event_types import MEMBER
+from chamberlain.matrix.events import Event, client_skeleton
+from chamberlain.matrix.ids import find_server_of
+from chamberlain.matrix.types import StateKey
+from chamberlain.rooms.pipeline.authorize import Reject, by_state, keys_for
+from chamberlain.rooms.pipeline.chain import Chain
+from chamberlain.rooms.pipeline.consequences import Notified, count, notification_rows, plain_row
+from chamberlain.rooms.pipeline.head import Extremity, Head, Heads, Stored
+from chamberlain.rooms.pipeline.ids import EventIds
+from chamberlain.rooms.pipeline.notifications import Notifications
+from chamberlain.rooms.pipeline.redact import redact_if_allowed, rewritten
+from chamberlain.rooms.pipeline.resolve import Resolve
+from chamberlain.rooms.pipeline.summary import (
+    count_member,
+    membership_in,
+    membership_row,
+    retract,
+    summarize,
+)
+from chamberlain.rooms.pipeline.threads import thread_of
+from chamberlain.runtime.clock import Clock
+from chamberlain.store import events
+from chamberlain.store.commit import EventWrite
+from chamberlain.store.commit import Head as HeadWrite
+from chamberlain.store.database import Database
+from chamberlain.store.forks import Fork, commit_fork
+from chamberlain.store.graph import Known, find_known, list_pdus
+from chamberlain.store.state.keys import find_keys
+from chamberlain.store.state.lines import LINES_PER_WRITE, Point
+from chamberlain.store.state.merge import after, changes_to, given
+from chamberlain.store.state.read import get_many
+from chamberlain.store.state.write import View
+from chamberlain.store.tx import Read
+
+ANCESTORS: Final = 200
+"""How many events without effect are passed through to find the extremities behind them."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of an event: `refused` says why it is not part of the timeline."""
+
+    stored: Stored
+    refused: str | None
+
+
+class Forking:
+    """Places events on forks. All of it runs in the room's turn."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        heads: Heads,
+        ids: EventIds,
+        resolve: Resolve,
+        notifications: Notifications,
+        server_name: str,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._heads = heads
+        self._ids = ids
+        self._resolve = resolve
+        self._notifications = notifications
+        self._server_name = server_name
+
+    async def place(
+        self,
+        head: Head,
+        stored: Stored,
+        known: Mapping[str, Known],
+        told: Mapping[int, int] | None,
+        *,
+        outgoing: bool,
+        redacted_by: str | None,
+    ) -> Outcome | None:
+        """Judge an event that is here as an outlier, and write what follows from it; None: the head has moved.
+
+        `known`: it and all its predecessors that are here; `told`: the state before it, as another server has it;
+        `redacted_by`: the redaction of it that came before it.
+        """
+        event = stored.event
+        before = await self._before(head, event, known, told)
+        reason = None if not known[event.event_id].is_rejected else "its auth events do not allow it"
+        if reason is None:
+            reason = await self._rejection(event, before)
+        soft = None if reason is not None else await self._soft_failure(head, event)
+        chain = Chain(head)
+        fork = await self._fork(chain, stored, before)
+        fork.missing = [prev for prev in event.prev_events if not _is_placed(known, prev)]
+        fork.event.row |= {"rejected": reason, "soft_failed": soft is not None, "outgoing": outgoing}
+        fork.takes_part = reason is None and soft is None
+        if fork.takes_part:
+            await self._take_part(chain, fork, stored, known)
+            if redacted_by is not None:
+                fork.redactions = [*fork.redactions, rewritten(event, redacted_by)]
+        if not await self._db.write(commit_fork, fork):
+            return None
+        return Outcome(stored, reason or soft)
+
+    async def _before(
+        self, head: Head, event: Event, known: Mapping[str, Known], told: Mapping[int, int] | None
+    ) -> View:
+        nids = [known[prev].nid for prev in event.prev_events if _is_placed(known, prev)]
+        views = list(await self._db.snapshot(after, nids)) if nids else []
+        if told is not None:
+            views.append(await self._db.snapshot(given, head.point, told))
+        if not views:
+            # Nobody tells: what the room is now is the best guess.
+            return View(head.point)
+        return await self._resolve.merge(head.version, views, head.point)
+
+    async def _rejection(self, event: Event, before: View) -> str | None:
+        state = await self._resolve.state_at(before, keys_for(event))
+        verdict = by_state(event, {key: found.event for key, found in state.items()})
+        return verdict.reason if isinstance(verdict, Reject) else None
+
+    async def _soft_failure(self, head: Head, event: Event) -> str | None:
+        keys = keys_for(event)
+        await self._heads.load(head, keys)
+        state = {key: found.event for key in keys if (found := head.state.get(key)) is not None}
+        verdict = by_state(event, state)
+        return verdict.reason if isinstance(verdict, Reject) else None
+
+    async def _fork(self, chain: Chain, stored: Stored, before: View) -> Fork:
+        event = stored.event
+        row = plain_row(stored, client_skeleton(event), self._clock.now())
+        write = EventWrite(row=row, payload=None, is_known=True)
+        if event.state_key is not None:
+            write.state_key = (event.type, event.state_key)
+        return Fork(
+            room_id=event.room_id,
+            expected=chain.expected,
+            head=_head_of(chain),
+            event=write,
+            before=before,
+            lines=await self._ids.lines.take(2 * LINES_PER_WRITE),
+            takes_part=False,
+        )
+
+    async def _take_part(self, chain: Chain, fork: Fork, stored: Stored, known: Mapping[str, Known]) -> None:
+        """What follows from an event that is part of the timeline."""
+        event = stored.event
+        key = event.key
+        own = View(fork.before.point, fork.before.changes)
+        if key is not None:
+            number = (await self._db.read(find_keys, [key]))[key]
+            own = View(own.point, {**own.changes, number: stored.nid})
+        chain.extremities = await self._extremities(chain.head, stored, known)
+        await self._change_state(chain, fork, own, stored.nid)
+        if event.redacts is not None:
+            await redact_if_allowed(self._db, self._heads, chain, event)
+        thread = await thread_of(self._db, event)
+        notified = await self._notifications.of(event, chain)
+        fork.event.notifications = notification_rows(event, notified, thread)
+        count(chain, notified, in_thread=thread is not None)
+        fork.event.row |= _counts(chain, notified) | {"thread": thread}
+        if key is not None:
+            fork.event.row["replaces"] = await self._replaced(fork.before, key)
+        fork.head = _head_of(chain)
+        fork.redactions, fork.waiting = chain.redactions, chain.waiting
+        fork.summary = chain.summary | {"room_id": event.room_id} if chain.summary_changed else None
+
+    async def _replaced(self, before: View, key: StateKey) -> str | None:
+        found = (await self._resolve.state_at(before, [key])).get(key)
+        return None if found is None else found.event.event_id
+
+    async def _extremities(
+        self, head: Head, stored: Stored, known: Mapping[str, Known]
+    ) -> Sequence[Extremity]:
+        """The room's extremities with the event among them and without what it follows."""
+        event = stored.event
+        followed: set[str] = set(event.prev_events)
+        waiting: list[str] = [prev for prev in event.prev_events if prev in known and not known[prev].counts]
+        for _ in range(ANCESTORS):
+            if not waiting:
+                break
+            pdus = await self._db.read(list_pdus, waiting)
+            parsed = [Event.load(pdu, event.version, found, event.room_id) for found, pdu in pdus.items()]
+            named = {str(prev) for one in parsed for prev in one.prev_events} - followed
+            followed |= named
+            behind = await self._db.read(find_known, named)
+            waiting = [event_id for event_id, one in behind.items() if not one.counts]
+        own = Extremity(stored.nid, event.event_id, event.depth, stored.height)
+        return [*(one for one in head.extremities if one.event_id not in followed), own]
+
+    async def _change_state(self, chain: Chain, fork: Fork, own: View, nid: int) -> None:
+        """The current state is what all extremities come to together."""
+        others = [extremity.nid for extremity in chain.extremities if extremity.nid != nid]
+        views = [*(await self._db.snapshot(after, others)), own] if others else [own]
+        merged = await self._resolve.merge(chain.head.version, views, chain.head.point)
+        changes = await self._db.snapshot(changes_to, chain.head.point, merged)
+        fork.changes = changes
+        memberships, local_members = await self.follow_changes(chain.summary, chain.head.point, changes)
+        fork.memberships, fork.local_members = memberships, local_members
+        chain.summary_changed = bool(changes)
+
+    async def follow_changes(
+        self, summary: dict[str, Any], point: Point, changes: Mapping[int, int | None]
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Have the summary follow changes of the current state; give the rows of memberships, and the local users."""
+        pairs = await self._db.snapshot(_changed_events, point, changes)
+        rows: list[dict[str, Any]] = []
+        local_members: list[str] = []
+        for old, new in pairs:
+            if new is not None:
+                summarize(summary, new, is_new=old is None)
+            elif old is not None:
+                retract(summary, old)
+            subject = new or old
+            if subject is None or subject.type != MEMBER:
+                continue
+            was, now = membership_in(old), membership_in(new)
+            local = find_server_of(subject.state_key or "") == self._server_name
+            count_member(summary, was, now, local=local)
+            if local and was != now:
+                local_members.append(subject.state_key or "")
+            row = membership_row(subject, local=local)
+            rows.append(row if new is not None else row | {"membership": "leave"})
+        return rows, local_members
+
+
+async def _changed_events(
+    tx: Read, point: Point, changes: Mapping[int, int | None]
+) -> list[tuple[Event | None, Event | None]]:
+    """The events that keys have at a point, and those that they are to have."""
+    if not changes:
+        return []
+    old = await get_many(tx, point, changes)
+    nids = {nid for nid in (*old.values(), *changes.values()) if nid is not None}
+    found = await events.list_events_by_nid(tx, list(nids))
+
+    def event_of(nid: int | None) -> Event | None:
+        return found[nid][0] if nid is not None and nid in found else None
+
+    return [(event_of(old.get(key)), event_of(nid)) for key, nid in changes.items()]
+
+
+def _is_placed(known: Mapping[str, Known], event_id: str) -> bool:
+    return event_id in known and known[event_id].is_placed
+
+
+def _head_of(chain: Chain) -> HeadWrite:
+    notify, highlight, threads = chain.counts
+    return HeadWrite(
+        extremities=msgspec.json.encode(chain.extremities).decode(),
+        line=chain.head.line,
+        ver=chain.head.ver,
+        head_seq=chain.head.head_seq + 1,
+        notify_count=notify,
+        highlight_count=highlight,
+        thread_notify_count=threads,
+    )
+
+
+def _counts(chain: Chain, notified: Notified) -> dict[str, Any]:
+    notify, highlight, threads = chain.counts
+    return {
+        "notifies": notified.notify_all,
+        "highlights": notified.highlight_all,
+        "notify_count": notify,
+        "highlight_count": highlight,
+        "thread_notify_count": threads,
+    }

@@ -1,0 +1,288 @@
+"""A room that comes from another server with the join of a user of ours (server-server API, Joining Rooms)."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from chamberlain.matrix.auth_rules.power_levels import CREATE_KEY
+from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.matrix.errors import Forbidden, MatrixError
+from chamberlain.matrix.event_types import MEMBER
+from chamberlain.matrix.events import Event, client_skeleton
+from chamberlain.matrix.ids import find_server_of
+from chamberlain.matrix.types import StateKey
+from chamberlain.matrix.versions import RoomVersion
+from chamberlain.rooms.pipeline.authorize import Reject, by_auth_events, by_state, keys_for
+from chamberlain.rooms.pipeline.checks import Checks
+from chamberlain.rooms.pipeline.consequences import plain_row
+from chamberlain.rooms.pipeline.fetch import parse_all
+from chamberlain.rooms.pipeline.fork import Forking
+from chamberlain.rooms.pipeline.head import Extremity, Head, Heads, Stored
+from chamberlain.rooms.pipeline.ids import EventIds
+from chamberlain.rooms.pipeline.outliers import Outliers
+from chamberlain.rooms.pipeline.submit import TRIES, Submit
+from chamberlain.rooms.pipeline.summary import (
+    NEW_SUMMARY,
+    Summary,
+    count_member,
+    membership_in,
+    membership_row,
+    summarize,
+)
+from chamberlain.runtime.clock import Clock
+from chamberlain.store.commit import EventWrite
+from chamberlain.store.commit import Head as HeadWrite
+from chamberlain.store.database import Database
+from chamberlain.store.graph import Known, find_known
+from chamberlain.store.imports import BEFORE_JOIN, Arrival, add_memberships, add_rows, arrive, begin_line
+from chamberlain.store.state.keys import intern_keys
+from chamberlain.store.state.lines import LINES_PER_WRITE
+from chamberlain.store.state.merge import changes_to, given
+
+AT_ONCE: Final = 1_000
+"""Rows of one transaction."""
+MAX_STATE: Final = 500_000
+"""Events of the state of a room that is taken."""
+
+
+class _Room(msgspec.Struct):
+    """What came of a room, judged and kept."""
+
+    version: RoomVersion
+    join: Event
+    own: Known
+    state: dict[StateKey, Event]
+    known: Mapping[str, Known]
+    numbers: dict[StateKey, int]
+
+    @property
+    def rows(self) -> dict[int, int]:
+        """The state before the join, key to event."""
+        return {self.numbers[key]: self.known[event.event_id].nid for key, event in self.state.items()}
+
+
+class Imports:
+    """Takes in rooms from other servers."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        heads: Heads,
+        submit: Submit,
+        ids: EventIds,
+        checks: Checks,
+        outliers: Outliers,
+        forking: Forking,
+        server_name: str,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._heads = heads
+        self._submit = submit
+        self._ids = ids
+        self._checks = checks
+        self._outliers = outliers
+        self._forking = forking
+        self._server_name = server_name
+
+    async def join(
+        self,
+        origin: str,
+        version: RoomVersion,
+        join: Event,
+        state: Sequence[bytes],
+        auth_chain: Sequence[bytes],
+    ) -> None:
+        """Have the room, which nobody here is in, as `origin` told it before the join, and the join as its head.
+
+        Where a user of ours is in the room meanwhile, nothing changes but that the join is known.
+
+        Raises:
+            Forbidden: the join is not allowed in that state, or not well signed.
+            MatrixError: UNKNOWN (502) where the state is none: no create event, two events for one key, too large.
+        """
+        if len(state) + len(auth_chain) > MAX_STATE:
+            raise _unusable(origin, "its state is too large")
+        room = await self._judge(origin, version, join, state, auth_chain)
+        await self._submit.in_turn(join.room_id, partial(self._arrive, room))
+
+    # ---------------------------------------------------------------------------------------------- judging
+
+    async def _judge(
+        self,
+        origin: str,
+        version: RoomVersion,
+        join: Event,
+        state: Sequence[bytes],
+        auth_chain: Sequence[bytes],
+    ) -> _Room:
+        told = await asyncio.to_thread(parse_all, state, version, join.room_id)
+        chain = await asyncio.to_thread(parse_all, auth_chain, version, join.room_id)
+        together = {event.event_id: event for event in (*chain, *told)}
+        passed = await self._checks.passed([*together.values(), join])
+        if not passed or passed[-1].event_id != join.event_id:
+            raise Forbidden("The join is not signed by those who must have signed it")
+        known = await self._outliers.keep(version, passed)
+        good: dict[str, Event] = {event.event_id: event for event in passed}
+        by_key: dict[StateKey, Event] = {}
+        for event in told:
+            one = known.get(event.event_id)
+            if event.key is None or one is None or one.is_rejected:
+                continue
+            if event.key in by_key:
+                raise _unusable(origin, f"its state has two events for {event.key[0]}")
+            by_key[event.key] = good[event.event_id]
+        if CREATE_KEY not in by_key:
+            raise _unusable(origin, "its state has no create event")
+        self._check_join(join, by_key, good, known)
+        names = [*by_key, (MEMBER, join.state_key or "")]
+        numbers: dict[StateKey, int] = {}
+        for part in _parts(names):
+            numbers |= await self._db.write(intern_keys, part)
+        return _Room(version, join, known[join.event_id], by_key, known, numbers)
+
+    def _check_join(
+        self,
+        join: Event,
+        state: Mapping[StateKey, Event],
+        events: Mapping[str, Event],
+        known: Mapping[str, Known],
+    ) -> None:
+        own = known.get(join.event_id)
+        if own is None or any(auth not in events for auth in join.auth_events):
+            raise Forbidden("The join cites what the room does not have")
+        rejected = {auth for auth in join.auth_events if known[auth].is_rejected}
+        cited = [events[auth] for auth in join.auth_events]
+        verdict = by_auth_events(join, cited, state[CREATE_KEY], rejected=rejected)
+        if not isinstance(verdict, Reject):
+            keys = keys_for(join)
+            verdict = by_state(join, {key: state[key] for key in keys if key in state})
+        if isinstance(verdict, Reject):
+            raise Forbidden(verdict.reason)
+
+    # ------------------------------------------------------------------------------------------- in the turn
+
+    async def _arrive(self, room: _Room) -> None:
+        for _ in range(TRIES):
+            head = await self._heads.find(room.join.room_id)
+            if head is not None and head.summary.get("local_joined", 0) > 0:
+                # Somebody else here was faster: the join is an event like any other.
+                await self._follow(head, room)
+                return
+            if await self._try(head, room):
+                self._heads.forget(room.join.room_id)
+                return
+            self._heads.forget(room.join.room_id)
+        raise RuntimeError(f"the head of {room.join.room_id} moves too fast")
+
+    async def _follow(self, head: Head, room: _Room) -> None:
+        stored = Stored(room.join, room.own.nid, room.own.height)
+        known = {**room.known, **await self._db.read(find_known, room.join.prev_events)}
+        outcome = await self._forking.place(head, stored, known, room.rows, outgoing=False, redacted_by=None)
+        if outcome is not None and outcome.refused is not None:
+            raise Forbidden(outcome.refused)
+
+    async def _try(self, head: Head | None, room: _Room) -> bool:
+        if head is None:
+            arrival = await self._new(room)
+        else:
+            arrival = await self._again(head, room)
+        return await self._db.write(arrive, arrival) is not None
+
+    async def _new(self, room: _Room) -> Arrival:
+        """The room was never here: its state gets a line of its own, written in parts before anything refers to it."""
+        line = (await self._ids.lines.take(1))[0]
+        rows = room.rows
+        await self._db.write(begin_line, room.join.room_id, line, len(rows))
+        for part in _parts(list(rows.items())):
+            await self._db.write(add_rows, line, part)
+        summary: Summary = dict(NEW_SUMMARY)
+        memberships: list[dict[str, Any]] = []
+        for event in room.state.values():
+            summarize(summary, event, is_new=True)
+            if event.type == MEMBER:
+                local = self._is_local(event)
+                count_member(summary, None, membership_in(event), local=local)
+                memberships.append(membership_row(event, local=local))
+        for part in _parts([row for row in memberships if not row["local"]]):
+            await self._db.write(add_memberships, part)
+        rest = [row for row in memberships if row["local"]]
+        return await self._arrival(room, None, line, BEFORE_JOIN, {}, summary, rest, [])
+
+    async def _again(self, head: Head, room: _Room) -> Arrival:
+        """All users here had left the room: its state is trusted anew."""
+        told = await self._db.snapshot(given, head.point, room.rows)
+        changes = await self._db.snapshot(changes_to, head.point, told)
+        summary = dict(head.summary)
+        memberships, local_members = await self._forking.follow_changes(summary, head.point, changes)
+        return await self._arrival(
+            room, head, head.line, head.ver, changes, summary, memberships, local_members
+        )
+
+    async def _arrival(
+        self,
+        room: _Room,
+        head: Head | None,
+        line: int,
+        ver: int,
+        changes: Mapping[int, int | None],
+        summary: Summary,
+        memberships: list[dict[str, Any]],
+        local_members: list[str],
+    ) -> Arrival:
+        join, own = room.join, room.own
+        key: StateKey = (MEMBER, join.state_key or "")
+        previous = room.state.get(key)
+        summarize(summary, join, is_new=previous is None)
+        count_member(summary, membership_in(previous), membership_in(join), local=True)
+        rows = [row for row in memberships if row["user_id"] != join.state_key]
+        stored = Stored(join, own.nid, own.height)
+        row = plain_row(stored, client_skeleton(join), self._clock.now())
+        row["replaces"] = None if previous is None else previous.event_id
+        create = room.state[CREATE_KEY]
+        before = await self._db.read(find_known, join.prev_events)
+        here = {event_id for event_id, one in before.items() if one.is_placed}
+        extremity = Extremity(own.nid, join.event_id, join.depth, own.height)
+        return Arrival(
+            room_id=join.room_id,
+            version=room.version.id,
+            creator=create.sender,
+            created_at=create.origin_server_ts,
+            expected=None if head is None else head.head_seq,
+            line=line,
+            ver=ver,
+            changes=changes,
+            join_key=room.numbers[key],
+            head=HeadWrite(
+                extremities=msgspec.json.encode([extremity]).decode(),
+                line=line,
+                ver=ver,
+                head_seq=0 if head is None else head.head_seq + 1,
+                notify_count=0 if head is None else head.notify_count,
+                highlight_count=0 if head is None else head.highlight_count,
+                thread_notify_count=0 if head is None else head.thread_notify_count,
+            ),
+            event=EventWrite(row=row, payload=None, state_key=key, is_known=True),
+            auth=[],
+            missing=[prev for prev in join.prev_events if prev not in here],
+            memberships=[*rows, membership_row(join, local=True)],
+            local_members=[*local_members, join.state_key or ""],
+            summary=summary,
+            lines=await self._ids.lines.take(2 * LINES_PER_WRITE),
+        )
+
+    def _is_local(self, event: Event) -> bool:
+        return find_server_of(event.state_key or "") == self._server_name
+
+
+def _parts(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    for start in range(0, len(items), AT_ONCE):
+        yield items[start : start + AT_ONCE]
+
+
+def _unusable(origin: str, why: str) -> MatrixError:
+    return MatrixError(ErrCode.UNKNOWN, f"{origin} gave no room that can be joined: {why}", status=502)
