@@ -31,8 +31,8 @@ class _StateIds(msgspec.Struct):
     auth_chain_ids: list[str] = []
 
 
-class _State(_Pdus, _AuthChain):
-    pass
+class _State(_Pdus):
+    auth_chain: list[msgspec.Raw] = []
 
 
 class RemoteServers:

@@ -15,7 +15,7 @@ from chamberlain.store.commit import (
     write_redactions,
     write_summaries,
 )
-from chamberlain.store.graph import add_auth, add_edges, drop_edges
+from chamberlain.store.known import add_auth, add_edges, drop_edges
 from chamberlain.store.state.keys import intern_keys
 from chamberlain.store.state.lines import Point
 from chamberlain.store.state.write import View, advance_current, note_position, place
@@ -67,7 +67,7 @@ async def commit_fork(tx: Write, fork: Fork) -> bool:
         await _move_head(tx, fork, moved)
         _place(tx, fork, None if moved == current else moved)
     else:
-        await tx.many(UPSERT_EVENT, [{**event, "position": None}])
+        await tx.many(UPSERT_EVENT, [event])
     await add_auth(tx, fork.auth)
     await drop_edges(tx, fork.room_id, [event["event_id"]])
     await add_edges(tx, fork.room_id, event["nid"], event["depth"], fork.missing)

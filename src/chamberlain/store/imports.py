@@ -7,7 +7,7 @@ import msgspec
 
 from chamberlain.store import kinds
 from chamberlain.store.commit import UPSERT_EVENT, UPSERT_MEMBERSHIP, EventWrite, Head, write_summaries
-from chamberlain.store.graph import add_auth, add_edges
+from chamberlain.store.known import add_auth, add_edges
 from chamberlain.store.state.lines import FIRST, LAST, Point, add_line
 from chamberlain.store.state.write import advance_current, note_position
 from chamberlain.store.tx import Write

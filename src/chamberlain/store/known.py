@@ -76,10 +76,7 @@ async def add_outliers(
 
     `auth`: pairs of an event and one that it cites, both by id. All auth events are here already or among `rows`.
     """
-    await tx.many(
-        f"{INSERT_EVENT} ON CONFLICT (event_id) DO NOTHING",
-        [{**row, "position": None} for row in rows],
-    )
+    await tx.many(f"{INSERT_EVENT} ON CONFLICT (event_id) DO NOTHING", rows)
     names: set[StateKey] = {(row["type"], row["state_key"]) for row in rows if row["state_key"] is not None}
     await intern_keys(tx, names)
     ids = {row["event_id"] for row in rows}

@@ -36,7 +36,7 @@ from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.log import get_logger
 from chamberlain.store.database import Database
 from chamberlain.store.events import list_events_by_nid
-from chamberlain.store.graph import Known, find_known
+from chamberlain.store.known import Known, find_known
 
 _UNIT: Final = 50
 """How many events are written together."""

@@ -127,13 +127,14 @@ def notification_rows(event: Event, notified: Notified, thread: str | None) -> l
 
 
 def plain_row(stored: Stored, client: bytes, received_at: int) -> dict[str, Any]:
-    """The columns of an event, but its position, as long as it has no place in the room."""
+    """The columns of an event as long as it has no place in the room."""
     event = stored.event
     relation = relation_of(event) or (None, None, None)
     return {
         "nid": stored.nid,
         "event_id": event.event_id,
         "room_id": event.room_id,
+        "position": None,
         # Of other servers it may be anything that fits; pages are cut by it.
         "depth": min(event.depth, MAX_DEPTH),
         "type": event.type,

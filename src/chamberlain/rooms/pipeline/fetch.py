@@ -18,7 +18,7 @@ from chamberlain.rooms.pipeline.outliers import Outliers
 from chamberlain.rooms.ports import RemoteServers
 from chamberlain.runtime.log import get_logger
 from chamberlain.store.database import Database
-from chamberlain.store.graph import find_known, state_of
+from chamberlain.store.known import find_known, state_of
 from chamberlain.store.memberships import joined_elsewhere
 
 MISSING_AT_ONCE: Final = 50

@@ -31,7 +31,7 @@ from chamberlain.store.commit import EventWrite
 from chamberlain.store.commit import Head as HeadWrite
 from chamberlain.store.database import Database
 from chamberlain.store.forks import Fork, commit_fork
-from chamberlain.store.graph import Known, find_known, list_pdus
+from chamberlain.store.known import Known, find_known, list_pdus
 from chamberlain.store.state.keys import find_keys
 from chamberlain.store.state.lines import LINES_PER_WRITE, Point
 from chamberlain.store.state.merge import after, changes_to, given

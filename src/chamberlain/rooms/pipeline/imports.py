@@ -36,8 +36,8 @@ from chamberlain.runtime.clock import Clock
 from chamberlain.store.commit import EventWrite
 from chamberlain.store.commit import Head as HeadWrite
 from chamberlain.store.database import Database
-from chamberlain.store.graph import Known, find_known
 from chamberlain.store.imports import BEFORE_JOIN, Arrival, add_memberships, add_rows, arrive, begin_line
+from chamberlain.store.known import Known, find_known
 from chamberlain.store.state.keys import intern_keys
 from chamberlain.store.state.lines import LINES_PER_WRITE
 from chamberlain.store.state.merge import changes_to, given

@@ -14,7 +14,7 @@ from chamberlain.rooms.pipeline.head import Stored
 from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.runtime.clock import Clock
 from chamberlain.store.database import Database
-from chamberlain.store.graph import Known, add_outliers, find_known, list_pdus
+from chamberlain.store.known import Known, add_outliers, find_known, list_pdus
 
 AT_ONCE: Final = 500
 """Rows of one transaction."""
@@ -120,11 +120,20 @@ class _Work:
         self.rows, self.auth = [], []
 
 
+def _needed(event: Event) -> tuple[EventID, ...]:
+    """The events by which an event is judged."""
+    if event.version.room_id_is_create_hash and event.prev_events:
+        return (*event.auth_events, create_id(event))
+    return event.auth_events
+
+
 def _in_order(events: Mapping[EventID, Event]) -> list[Event]:
     """The events, each after those that it cites; those in a circle, which only a lie can be in, left out."""
     left = dict(events)
     while True:
-        graph = {event_id: [a for a in event.auth_events if a in left] for event_id, event in left.items()}
+        graph = {
+            event_id: [cited for cited in _needed(event) if cited in left] for event_id, event in left.items()
+        }
         try:
             return [left[event_id] for event_id in TopologicalSorter(graph).static_order()]
         except CycleError as circle:

@@ -11,7 +11,7 @@ from chamberlain.rooms.pipeline.head import Heads, Stored, power_levels_in
 from chamberlain.rooms.pipeline.summary import take_back
 from chamberlain.store import events
 from chamberlain.store.database import Database
-from chamberlain.store.graph import list_waiting_redactions
+from chamberlain.store.known import list_waiting_redactions
 
 
 async def redact_target(db: Database, heads: Heads, chain: Chain, redaction: Event) -> None:

@@ -14,7 +14,7 @@ from chamberlain.matrix.versions import RoomVersion, StateRes
 from chamberlain.rooms.pipeline.head import Stored
 from chamberlain.store import events
 from chamberlain.store.database import Database
-from chamberlain.store.graph import rejected_among
+from chamberlain.store.known import rejected_among
 from chamberlain.store.state.auth import conflicting_events, ingredients, unconflicted
 from chamberlain.store.state.keys import find_keys, names_of
 from chamberlain.store.state.lines import Point

@@ -1,0 +1,207 @@
+"""Events of other servers, from `rooms.imports` and `rooms.accept` to what a local client sees."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from chamberlain.matrix.errors import Forbidden
+from chamberlain.matrix.events import Event
+from tests.support.peer import Peer
+from tests.support.peer_room import PeerRoom
+from tests.support.server import Client, Server, path
+from tests.support.wire import Wire
+
+VERSIONS = ("1", "2", "6", "10", "11", "12")
+
+
+@pytest.fixture
+def peer(wire: Wire) -> Peer:
+    """A server made by hand."""
+    return Peer.on(wire, "peer.test")
+
+
+async def enter(server: Server, peer: Peer, room: PeerRoom, user: Client) -> Event:
+    """Have a local user join a room of the peer, by hand."""
+    remotes = server.app.services.federation.remotes
+    peer.keys.setdefault("near.test", remotes.signing_key)
+    state = list(room.state.values())
+    join = room.build("m.room.member", user.user_id, {"membership": "join"}, state_key=user.user_id)
+    chain = room.auth_chain([*state, *join.auth_events])
+    await server.app.services.rooms.imports.join(
+        peer.name,
+        room.version,
+        join,
+        [room.events[event_id].pdu for event_id in state],
+        [room.events[event_id].pdu for event_id in chain],
+    )
+    room.put(join)
+    return join
+
+
+async def accept(server: Server, peer: Peer, events: Sequence[Event]) -> None:
+    """Have events arrive."""
+    await server.app.services.rooms.accept.accept(peer.name, events[0].room_id, events)
+
+
+async def timeline(user: Client, room_id: str) -> list[str]:
+    """The ids of the events that the user sees, oldest first."""
+    chunk = (await user.get(path("rooms", room_id, "messages", dir="b", limit=100))).ok()["chunk"]
+    return [event["event_id"] for event in reversed(chunk)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_room_comes_whole(near: Server, alice: Client, peer: Peer, version: str) -> None:
+    """After the join the user has the room's state, and says something that the peer takes."""
+    room = peer.room(version).furnish()
+    room.send("m.room.name", peer.user(), {"name": "Far away"}, state_key="")
+    await alice.sync()
+
+    join = await enter(near, peer, room, alice)
+
+    synced = (await alice.sync())["rooms"]["join"][room.room_id]
+    assert synced["timeline"]["limited"]
+    assert [event["event_id"] for event in synced["timeline"]["events"]] == [join.event_id]
+    names = [
+        event["content"]["name"] for event in synced["state"]["events"] if event["type"] == "m.room.name"
+    ]
+    assert names == ["Far away"]
+    members = (await alice.get(path("rooms", room.room_id, "joined_members"))).ok()["joined"]
+    assert sorted(members) == sorted([alice.user_id, peer.user()])
+    await alice.say(room.room_id, "hello")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_follows_is_seen(near: Server, alice: Client, peer: Peer, version: str) -> None:
+    """Messages and state arrive in order; a repetition changes nothing; local events go on from there."""
+    room = peer.room(version).furnish()
+    await enter(near, peer, room, alice)
+    await alice.sync()
+    sent = [room.say(peer.user(), "one"), room.say(peer.user(), "two")]
+    sent.append(room.send("m.room.topic", peer.user(), {"topic": "All"}, state_key=""))
+
+    await accept(near, peer, sent)
+    await accept(near, peer, sent)
+
+    events = (await alice.sync())["rooms"]["join"][room.room_id]["timeline"]["events"]
+    assert [event["event_id"] for event in events] == [event.event_id for event in sent]
+    assert (await alice.state(room.room_id, "m.room.topic")).ok() == {"topic": "All"}
+    own = await alice.say(room.room_id, "three")
+    assert (await timeline(alice, room.room_id))[-1] == own
+
+
+async def test_a_fork_is_resolved(near: Server, alice: Client, peer: Peer) -> None:
+    """Two ways that the history went come together: both are in the timeline, one topic holds."""
+    room = peer.room("10").furnish(events={"m.room.topic": 0})
+    await enter(near, peer, room, alice)
+    mine = room.send("m.room.topic", peer.user(), {"topic": "Mine"}, state_key="")
+    own = await alice.set_state(room.room_id, "m.room.topic", {"topic": "Ours"})
+
+    await accept(near, peer, [mine])
+
+    seen = await timeline(alice, room.room_id)
+    assert {mine.event_id, own} <= set(seen)
+    later = room.say(peer.user(), "later")
+    await accept(near, peer, [later])
+    assert (await timeline(alice, room.room_id))[-1] == later.event_id
+    assert (await alice.say(room.room_id, "and on")) in await timeline(alice, room.room_id)
+
+
+async def test_a_gap_is_filled(near: Server, alice: Client, peer: Peer) -> None:
+    """What leads to an event is asked for; all of it is in the timeline."""
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    missed = [room.say(peer.user(), f"missed {n}") for n in range(30)]
+    last = room.say(peer.user(), "last")
+
+    await accept(near, peer, [last])
+
+    wanted = [event.event_id for event in (*missed, last)]
+    assert [event_id for event_id in await timeline(alice, room.room_id) if event_id in wanted] == wanted
+
+
+async def test_a_state_is_told_where_a_gap_stays(near: Server, alice: Client, peer: Peer) -> None:
+    """An event behind a gap that nobody fills has the state before it that others say it has."""
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    room.send("m.room.topic", peer.user(), {"topic": "Missed"}, state_key="")
+    peer.lies["get_missing_events"] = lambda asked, honest: {"events": []}
+    last = room.say(peer.user(), "last")
+
+    await accept(near, peer, [last])
+
+    assert (await timeline(alice, room.room_id))[-1] == last.event_id
+    assert (await alice.state(room.room_id, "m.room.topic")).ok() == {"topic": "Missed"}
+
+
+async def test_who_was_banned_on_a_fork_is_soft_failed(near: Server, alice: Client, peer: Peer) -> None:
+    """An event that the current state does not allow is not shown, though it was allowed where it was sent."""
+    room = peer.room("10").furnish(users={peer.user(): 100, alice.user_id: 100})
+    room.member(peer.user("mallory"), "join")
+    await enter(near, peer, room, alice)
+    late = room.say(peer.user("mallory"), "I was here")
+    (await alice.post(f"{path('rooms', room.room_id)}/ban", {"user_id": peer.user("mallory")})).ok()
+
+    await accept(near, peer, [late])
+
+    assert late.event_id not in await timeline(alice, room.room_id)
+    after = room.say(peer.user(), "after")
+    await accept(near, peer, [after])
+    assert (await timeline(alice, room.room_id))[-1] == after.event_id
+
+
+async def test_what_is_not_allowed_is_rejected(near: Server, alice: Client, peer: Peer) -> None:
+    """An event that its auth events do not allow is not shown, and what it set is not set."""
+    room = peer.room("10").furnish(state_default=50)
+    room.member(peer.user("bob"), "join")
+    await enter(near, peer, room, alice)
+    bad = room.build("m.room.topic", peer.user("bob"), {"topic": "Mine"}, "")
+    room.put(bad, rejected=True)
+    good = room.say(peer.user(), "hello")
+
+    await accept(near, peer, [bad, good])
+
+    seen = await timeline(alice, room.room_id)
+    assert bad.event_id not in seen and seen[-1] == good.event_id
+    (await alice.state(room.room_id, "m.room.topic")).error(404, "M_NOT_FOUND")
+
+
+async def test_a_redaction_may_come_first(near: Server, alice: Client, peer: Peer) -> None:
+    """The target of a redaction is redacted when it comes, before or after it, in one batch too."""
+    room = peer.room("11").furnish()
+    await enter(near, peer, room, alice)
+    first = room.say(peer.user(), "secret one")
+    undone = room.send("m.room.redaction", peer.user(), {}, redacts=first.event_id)
+    await accept(near, peer, [first, undone])
+
+    found = (await alice.get(path("rooms", room.room_id, "event", first.event_id))).ok()
+
+    assert found["content"] == {} and found["unsigned"]["redacted_because"]["event_id"] == undone.event_id
+
+
+async def test_a_badly_signed_event_is_dropped(near: Server, alice: Client, peer: Peer) -> None:
+    """Nothing of it is kept; `receive` says so."""
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    said = room.say(peer.user(), "hello")
+    forged = Event.parse(said.pdu.replace(b'"ed25519:peer":"', b'"ed25519:peer":"AAAA'), room.version)
+
+    await accept(near, peer, [forged])
+
+    assert said.event_id not in await timeline(alice, room.room_id)
+    with pytest.raises(Forbidden):
+        await near.app.services.rooms.accept.receive(peer.name, forged)
+
+
+async def test_a_room_is_entered_anew(near: Server, alice: Client, peer: Peer) -> None:
+    """Where all users here had left, the state comes anew from the others."""
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    await alice.leave(room.room_id)
+    room.member(alice.user_id, "leave")
+    room.send("m.room.topic", peer.user(), {"topic": "New"}, state_key="")
+
+    await enter(near, peer, room, alice)
+
+    assert (await alice.state(room.room_id, "m.room.topic")).ok() == {"topic": "New"}
+    assert room.room_id in (await alice.get("joined_rooms")).ok()["joined_rooms"]
+    await alice.say(room.room_id, "back")
