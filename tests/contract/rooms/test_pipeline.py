@@ -54,6 +54,8 @@ def worker(db: Database) -> Rooms:
         default_version="11",
         profiles=NoProfiles(),
         rulesets=NoRulesets(),
+        key_ring=NoKeys(),
+        remotes=no_servers(),
     )
 
 

@@ -16,6 +16,7 @@ from chamberlain.store import kinds
 from chamberlain.store.database import Database
 from chamberlain.store.memberships import find
 from chamberlain.store.tx import Read, Write
+from tests.support.nobody import NoKeys, no_servers
 from tests.support.server import until
 
 ALICE = "@alice:example.org"
@@ -61,6 +62,8 @@ async def workers(db: Database, names: Names) -> AsyncIterator[list[Rooms]]:
             default_version="11",
             profiles=names,
             rulesets=NoRulesets(),
+            key_ring=NoKeys(),
+            remotes=no_servers(),
         )
         for _ in range(2)
     ]

@@ -1,0 +1,37 @@
+"""The world of a server that knows no other."""
+
+from collections.abc import Collection
+from typing import Any
+
+from chamberlain.federation.client import FederationClient
+from chamberlain.federation.remote_servers import RemoteServers
+from chamberlain.matrix.remote_errors import Unreachable
+from chamberlain.matrix.server_keys import PublishedKey
+
+
+class NoKeys:
+    """No server has keys."""
+
+    async def find_keys(
+        self, wanted: Collection[tuple[str, str]], valid_at: int
+    ) -> dict[tuple[str, str], PublishedKey]:
+        """None."""
+        return {}
+
+
+class NoClient(FederationClient):
+    """Reaches nobody."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def request(
+        self, destination: str, method: str, target: str, body: Any = None, **how: Any
+    ) -> bytes:
+        """Raise Unreachable."""
+        raise Unreachable(destination, "there is nobody")
+
+
+def no_servers() -> RemoteServers:
+    """Other servers, none of which answers."""
+    return RemoteServers(NoClient())
