@@ -22,6 +22,7 @@ from chamberlain.store.database import Database
 from chamberlain.store.memberships import members_of
 from chamberlain.store.state.read import current, full_by_name
 from chamberlain.store.tx import Read, Write
+from tests.support.nobody import NoKeys, no_servers
 
 ALICE = "@alice:example.org"
 BOB = "@bob:example.org"
