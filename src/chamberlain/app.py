@@ -8,6 +8,7 @@ from chamberlain.admin.wiring import build_admin
 from chamberlain.config import Config, ConfigError
 from chamberlain.devices.wiring import build_devices
 from chamberlain.federation.https import HttpsTransport
+from chamberlain.federation.remote_media import FetchedMedia
 from chamberlain.federation.remote_servers import RemoteServers
 from chamberlain.federation.transport import Transport
 from chamberlain.federation.wiring import Remotes, build_federation
@@ -117,7 +118,15 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
     devices = build_devices(
         db, clock, config.server_name, accounts.last_seen, shared=config.cluster.has_many_workers
     )
-    media = build_media(db, clock, rng, config.media, config.media_path, config.server_name)
+    media = build_media(
+        db,
+        clock,
+        rng,
+        config.media,
+        config.media_path,
+        config.server_name,
+        FetchedMedia(remotes.client, http),
+    )
     rooms = build_rooms(
         db,
         clock,

@@ -91,6 +91,10 @@ def _limits(config: Config) -> Iterator[ConfigError]:
             yield ConfigError(f"rate_limits.{name}", "per_second above 0 and burst of at least 1 are needed")
     if config.media.max_upload_bytes < 1:
         yield ConfigError("media.max_upload_bytes", "at least 1")
+    if config.media.max_remote_bytes < 1:
+        yield ConfigError("media.max_remote_bytes", "at least 1")
+    if config.media.remote_cache_days < 0:
+        yield ConfigError("media.remote_cache_days", "0 or more")
     if config.sync.max_timeout_ms < 0:
         yield ConfigError("sync.max_timeout_ms", "0 or more")
     if config.sync.keep_changes_days < 1:

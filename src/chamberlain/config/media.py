@@ -31,6 +31,11 @@ class Media(Section, frozen=True, kw_only=True):
     """The folder of uploaded files. When not set, `media` in the data folder."""
     max_upload_bytes: int = 50 * 1024 * 1024
     """Larger uploads are refused with `M_TOO_LARGE`."""
+    max_remote_bytes: int = 100 * 1024 * 1024
+    """Larger files of other servers are not fetched for the users of this one."""
+    remote_cache_days: int = 90
+    """Fetched files of other servers that nobody has read for so many days are deleted; they are fetched again when
+    somebody wants them. 0: they are kept for ever."""
     max_image_pixels: int = 32_000_000
     """Images of more pixels than this are kept but get no thumbnail."""
     unauthenticated: bool = True

@@ -10,6 +10,7 @@ import msgspec
 from chamberlain.federation.request_signing import Gate, authorize
 from chamberlain.federation.transport import StreamedAnswer, Transport
 from chamberlain.matrix import canonical_json
+from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.remote_errors import BadAnswer, Refused, Unreachable
 from chamberlain.matrix.signing import SigningKey
 
@@ -139,10 +140,14 @@ class FederationClient:
         except Unreachable:
             self._availability.failed(destination, is_known=False)
             raise
-        self._note(destination, answer.status, is_known=False)
-        if answer.status != 200:
-            raise _refusal(destination, answer.status, await _short_body(answer))
-        return answer
+        if answer.status == 200:
+            self._note(destination, 200, is_known=False)
+            return answer
+        refusal = _refusal(destination, answer.status, await _short_body(answer))
+        # A 5xx about the thing that was asked for is not one about the server.
+        is_about_server = refusal.code in (None, ErrCode.UNKNOWN)
+        self._note(destination, answer.status if is_about_server else 200, is_known=False)
+        raise refusal
 
     async def _check_may_ask(self, destination: str, *, even_if_failing: bool) -> None:
         if destination == self._server_name:

@@ -109,6 +109,10 @@ class BlobStore:
         """Where the bytes are."""
         return self._blobs / sha256[:2] / sha256
 
+    async def has(self, sha256: str) -> bool:
+        """Whether the bytes are there."""
+        return await self._run(self.path(sha256).exists)
+
     async def read(self, sha256: str, start: int, length: int) -> bytes | AsyncIterator[bytes]:
         """A part of the bytes: at once where it is one piece, as a stream where it is more.
 

@@ -7,7 +7,10 @@ from typing import Final
 
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, InvalidParam, LimitExceeded, MatrixError, NotFound
+from chamberlain.media.accesses import Accesses
 from chamberlain.media.blobs import Blob, BlobStore
+from chamberlain.media.remote_files import RemoteFiles
+from chamberlain.media.stored import StoredFile
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.store import media
@@ -22,17 +25,24 @@ MAX_WAITING: Final = 50
 MAX_WAIT_MS: Final = 60_000
 """How long a download waits for its file at most, whatever it asks for."""
 MAX_NAME_LENGTH: Final = 255
-FLUSH_EVERY_S: Final = 60.0
 
 _MEDIA_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _ODD = re.compile(r"[^\x20-\x7e]")
 
 
 class Files:
-    """The files of this server's users."""
+    """The files of this server's users, and the way to those of others."""
 
     def __init__(
-        self, db: Database, blobs: BlobStore, clock: Clock, rng: Rng, server_name: str, *, freeze: bool
+        self,
+        db: Database,
+        blobs: BlobStore,
+        clock: Clock,
+        rng: Rng,
+        server_name: str,
+        remote: RemoteFiles,
+        *,
+        freeze: bool,
     ) -> None:
         """`freeze`: new files are not served without an access token."""
         self._db = db
@@ -42,7 +52,8 @@ class Files:
         self._server_name = server_name
         self._freeze = freeze
         self._waiters: dict[str, set[asyncio.Event]] = {}
-        self._accesses: dict[str, int] = {}
+        self._remote = remote
+        self.accesses = Accesses(db, clock, media.touch)
 
     def uri(self, media_id: str) -> str:
         """The `mxc://` URI of a file."""
@@ -129,20 +140,31 @@ class Files:
             frozen=self._freeze,
         )
 
-    async def get(self, server_name: str, media_id: str, wait_ms: int, *, authenticated: bool) -> MediaRow:
+    async def get(
+        self, server_name: str, media_id: str, wait_ms: int, *, authenticated: bool, allow_remote: bool = True
+    ) -> StoredFile:
         """A file, waiting up to `wait_ms` for one that is being uploaded.
+
+        One of another server is fetched where it is not here yet, unless `allow_remote` forbids that.
 
         Raises:
             NotFound: there is no such file for whoever asks.
-            MatrixError: M_NOT_YET_UPLOADED after waiting in vain.
+            MatrixError: M_NOT_YET_UPLOADED after waiting in vain; for a file of another server also what
+                `RemoteFiles.get` raises.
         """
+        wait_ms = min(max(wait_ms, 0), MAX_WAIT_MS)
+        if server_name != self._server_name and _MEDIA_ID.fullmatch(media_id):
+            return await self._remote.get(
+                server_name, media_id, wait_ms, authenticated=authenticated, fetch=allow_remote
+            )
         row = await self._find(server_name, media_id)
         if row is not None and row.sha256 is None:
             row = await self._wait(server_name, media_id, wait_ms)
         if row is None or row.quarantined_by is not None or (row.frozen and not authenticated):
             raise NotFound("There is no such file")
-        self._accesses[media_id] = self._clock.now()
-        return row
+        self.accesses.note(media_id)
+        assert row.size is not None and row.sha256 is not None
+        return StoredFile(row.content_type, row.file_name, row.size, row.sha256)
 
     async def _find(self, server_name: str, media_id: str) -> MediaRow | None:
         if server_name != self._server_name or not _MEDIA_ID.fullmatch(media_id):
@@ -155,7 +177,7 @@ class Files:
     async def _wait(self, server_name: str, media_id: str, wait_ms: int) -> MediaRow | None:
         arrived = asyncio.Event()
         self._waiters.setdefault(media_id, set()).add(arrived)
-        timer = self._clock.call_later(min(max(wait_ms, 0), MAX_WAIT_MS) / 1000, arrived.set)
+        timer = self._clock.call_later(wait_ms / 1000, arrived.set)
         try:
             row = await self._find(server_name, media_id)
             if row is not None and row.sha256 is None:
@@ -177,15 +199,14 @@ class Files:
                 for arrived in self._waiters.get(change.ref or "", ()):
                     arrived.set()
 
-    async def read(self, row: MediaRow, start: int, length: int) -> bytes | AsyncIterator[bytes]:
+    async def read(self, file: StoredFile, start: int, length: int) -> bytes | AsyncIterator[bytes]:
         """A part of the bytes of a file that is there.
 
         Raises:
             NotFound: its bytes are gone from the disk.
         """
-        assert row.sha256 is not None
         try:
-            return await self._blobs.read(row.sha256, start, length)
+            return await self._blobs.read(file.sha256, start, length)
         except FileNotFoundError:
             raise NotFound("The bytes of this file are missing") from None
 
@@ -198,18 +219,6 @@ class Files:
     async def list_of(self, user_id: str) -> list[MediaRow]:
         """The files of a user, the oldest first."""
         return await self._db.snapshot(media.list_of, user_id)
-
-    async def flush_forever(self) -> None:
-        """Write down which files were read, every minute."""
-        while True:
-            await self._clock.sleep(FLUSH_EVERY_S)
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Write down which files were read."""
-        if self._accesses:
-            accesses, self._accesses = self._accesses, {}
-            await self._db.write(media.touch, accesses)
 
 
 def _check(content_type: str, file_name: str | None) -> tuple[str, str | None]:

@@ -11,9 +11,9 @@ from chamberlain.matrix.errors import InvalidParam, LimitExceeded, MatrixError
 from chamberlain.media import sizes
 from chamberlain.media.blobs import BlobStore
 from chamberlain.media.sizes import Method, Size
+from chamberlain.media.stored import StoredFile
 from chamberlain.runtime.cache import Cache
 from chamberlain.runtime.tasks import Tasks
-from chamberlain.store.media import MediaRow
 
 THREADS: Final = 2
 MAX_WAITING: Final = 64
@@ -54,7 +54,7 @@ class Thumbnails:
         self._threads.shutdown()
 
     async def get(
-        self, row: MediaRow, width: int, height: int, method: Method, *, animated: bool
+        self, file: StoredFile, width: int, height: int, method: Method, *, animated: bool
     ) -> Thumbnail | None:
         """A thumbnail of a file; None where the file itself is the answer: it is smaller than what is asked for.
 
@@ -66,8 +66,7 @@ class Thumbnails:
         if width < 1 or height < 1:
             raise InvalidParam("width and height must be positive")
         size = sizes.choose(width, height, method)
-        assert row.sha256 is not None
-        key = row.sha256, ("original" if size is None else size.name) + ("-animated" if animated else "")
+        key = file.sha256, ("original" if size is None else size.name) + ("-animated" if animated else "")
         if key in self._originals:
             return None
         kept = await self._blobs.find_thumbnail(*key)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from errno import EACCES
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from aiohttp import AddrInfoType, ClientSession
+    from aiohttp import AddrInfoType, ClientResponse, ClientSession
 
 TIMEOUT: Final = 10.0
 """Seconds for a whole call, the look-up of the name included."""
 MAX_BYTES: Final = 256 * 1024
 """Bytes of an answer that are read at most."""
+MAX_REDIRECTS: Final = 3
 _CHUNK: Final = 16 * 1024
 
 
@@ -29,6 +31,18 @@ class OutboundAnswer(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes
+
+
+class OutboundStream(msgspec.Struct, frozen=True):
+    """The head of an answer, header names in lower case, and its body as it comes.
+
+    `chunks` raises OutboundError where the connection breaks. Whoever has it awaits `close()` when done.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], Awaitable[None]]
 
 
 class AddressRules:
@@ -91,6 +105,32 @@ class HttpClient:
         except (aiohttp.ClientError, ValueError, OSError) as error:
             raise OutboundError(str(error) or type(error).__name__) from error
 
+    async def stream(self, url: str, *, timeout: float) -> OutboundStream:
+        """GET; give the answer when its head has come, after at most `MAX_REDIRECTS` redirects.
+
+        `timeout` (seconds) covers everything up to the head; how much is read, and how long that takes, is the
+        caller's business.
+
+        Raises:
+            OutboundError: the address, or one that it redirects to, is closed to such calls; or there was no answer.
+        """
+        import aiohttp
+
+        unlimited = aiohttp.ClientTimeout(total=None)
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._open().get(url, timeout=unlimited, max_redirects=MAX_REDIRECTS)
+        except TimeoutError:
+            raise OutboundError(f"there was no answer within {timeout:g} s") from None
+        except (aiohttp.ClientError, ValueError, OSError) as error:
+            raise OutboundError(str(error) or type(error).__name__) from error
+
+        async def close() -> None:
+            answer.close()
+
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return OutboundStream(answer.status, headers, _chunks_of(answer), close)
+
     def _open(self) -> ClientSession:
         import aiohttp
 
@@ -115,3 +155,13 @@ class HttpClient:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+
+async def _chunks_of(answer: ClientResponse) -> AsyncIterator[bytes]:
+    import aiohttp
+
+    try:
+        async for chunk in answer.content.iter_chunked(_CHUNK):
+            yield chunk
+    except (aiohttp.ClientError, OSError) as error:
+        raise OutboundError(str(error) or type(error).__name__) from error

@@ -98,8 +98,17 @@ async def delete_many(tx: Write, media_ids: list[str]) -> tuple[list[str], list[
         "DELETE FROM media WHERE media_id = ANY(:media_ids) RETURNING media_id, sha256", media_ids=media_ids
     )
     hashes = sorted({row[1] for row in rows if row[1] is not None})
-    needed = await tx.all("SELECT DISTINCT sha256 FROM media WHERE sha256 = ANY(:hashes)", hashes=hashes)
-    return sorted(row[0] for row in rows), sorted(set(hashes) - {row[0] for row in needed})
+    return sorted(row[0] for row in rows), await unneeded(tx, hashes)
+
+
+async def unneeded(tx: Read, hashes: list[str]) -> list[str]:
+    """Give those of the hashes whose bytes no file has, neither an uploaded nor a fetched one."""
+    needed = await tx.all(
+        "SELECT sha256 FROM media WHERE sha256 = ANY(:hashes)"
+        " UNION SELECT sha256 FROM remote_media WHERE sha256 = ANY(:hashes)",
+        hashes=hashes,
+    )
+    return sorted(set(hashes) - {row[0] for row in needed})
 
 
 async def touch(tx: Write, accesses: dict[str, int]) -> None:

@@ -85,11 +85,13 @@ async def test_unknown_and_foreign_files(alice: Client) -> None:
     media_id = where.partition("/")[2]
     for odd in (
         "example.org/none",
-        f"elsewhere.org/{media_id}",
+        f"no server/{media_id}",
+        "elsewhere.org/..%2F..%2Fsigning.key",
         "example.org/..%2F..%2Fsigning.key",
         "example.org/" + "x" * 10_000,
     ):
-        (await get(alice, odd)).error(404, "M_NOT_FOUND")
+        (await get(alice, quote(odd, safe="/%"))).error(404, "M_NOT_FOUND")
+    (await get(alice, f"elsewhere.org/{media_id}")).error(502, "M_UNKNOWN")
 
 
 async def test_equal_files_are_kept_once(server: Server, alice: Client, bob: Client) -> None:
@@ -244,7 +246,7 @@ async def test_reading_a_file_is_noted(server: Server, alice: Client) -> None:
     (before,) = await files.list_of(alice.user_id)
     await until(lambda: _later(server, before.last_access_at))
     await get(alice, where)
-    await files.flush()
+    await files.accesses.flush()
     (after,) = await files.list_of(alice.user_id)
     assert after.last_access_at > before.last_access_at
 

@@ -1,8 +1,6 @@
 """Downloads and thumbnails for whoever has a token (client-server API, Content repository)."""
 
 from chamberlain.http.client.content_repo import (
-    DOWNLOAD_ERRORS,
-    THUMBNAIL_ERRORS,
     Download,
     GetThumbnail,
     MediaSettings,
@@ -11,6 +9,7 @@ from chamberlain.http.client.content_repo import (
     thumbnail,
 )
 from chamberlain.http.endpoint import Auth, Context, Raw, Stream, endpoint
+from chamberlain.http.media_answer import DOWNLOAD_ERRORS, THUMBNAIL_ERRORS
 
 MEDIA = "/_matrix/client/v1/media"
 

@@ -15,14 +15,18 @@ from chamberlain.http.endpoint import (
     Upload,
     endpoint,
 )
-from chamberlain.http.media_answer import file_answer, thumbnail_answer
+from chamberlain.http.media_answer import (
+    DOWNLOAD_ERRORS,
+    THUMBNAIL_ERRORS,
+    WAIT_MS,
+    file_answer,
+    thumbnail_answer,
+)
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.media.sizes import Method
+from chamberlain.media.stored import StoredFile
 
 MEDIA = "/_matrix/media/v3"
-WAIT_MS = 20_000
-DOWNLOAD_ERRORS = (ErrCode.NOT_FOUND, ErrCode.NOT_YET_UPLOADED)
-THUMBNAIL_ERRORS = (*DOWNLOAD_ERRORS, ErrCode.INVALID_PARAM, ErrCode.TOO_LARGE, ErrCode.UNKNOWN)
 
 
 class UploadFile(Request):
@@ -61,56 +65,58 @@ class MediaSettings(Response):
 
 
 class Download(Request):
-    """A file, and how long to wait for one that is being uploaded."""
+    """A file, and how long to wait for one that is being uploaded.
+
+    Without `allow_remote`, a file of another server is given only where it has been fetched already.
+    """
 
     server_name: Path[str]
     media_id: Path[str]
     timeout_ms: Query[int] = WAIT_MS
+    allow_remote: Query[bool] = True
 
 
-class NamedDownload(Request):
+class NamedDownload(Download):
     """A file under another name."""
 
-    server_name: Path[str]
-    media_id: Path[str]
     file_name: Path[str]
-    timeout_ms: Query[int] = WAIT_MS
 
 
-class GetThumbnail(Request):
+class GetThumbnail(Download):
     """An image in smaller."""
 
-    server_name: Path[str]
-    media_id: Path[str]
     width: Query[int]
     height: Query[int]
     method: Query[Method] = "scale"
     animated: Query[bool] = False
-    timeout_ms: Query[int] = WAIT_MS
 
 
-async def download(
-    ctx: Context, request: Download | NamedDownload, name: str | None, *, authenticated: bool
-) -> Raw | Stream:
+async def download(ctx: Context, request: Download, name: str | None, *, authenticated: bool) -> Raw | Stream:
     """The answer to any download."""
-    row = await ctx.services.media.files.get(
-        request.server_name, request.media_id, request.timeout_ms, authenticated=authenticated
-    )
-    return await file_answer(ctx, row, name, public=not authenticated)
+    file = await _find(ctx, request, authenticated=authenticated)
+    return await file_answer(ctx, file, name, public=not authenticated)
 
 
 async def thumbnail(ctx: Context, request: GetThumbnail, *, authenticated: bool) -> Raw | Stream:
     """The answer to any thumbnail."""
-    media, public = ctx.services.media, not authenticated
-    row = await media.files.get(
-        request.server_name, request.media_id, request.timeout_ms, authenticated=authenticated
-    )
-    made = await media.thumbnails.get(
-        row, request.width, request.height, request.method, animated=request.animated
+    public = not authenticated
+    file = await _find(ctx, request, authenticated=authenticated)
+    made = await ctx.services.media.thumbnails.get(
+        file, request.width, request.height, request.method, animated=request.animated
     )
     if made is None:
-        return await file_answer(ctx, row, None, public=public)
-    return thumbnail_answer(ctx, row, made, public=public)
+        return await file_answer(ctx, file, None, public=public)
+    return thumbnail_answer(ctx, file, made, public=public)
+
+
+async def _find(ctx: Context, request: Download, *, authenticated: bool) -> StoredFile:
+    return await ctx.services.media.files.get(
+        request.server_name,
+        request.media_id,
+        request.timeout_ms,
+        authenticated=authenticated,
+        allow_remote=request.allow_remote,
+    )
 
 
 @endpoint(
