@@ -205,3 +205,44 @@ async def test_a_room_is_entered_anew(near: Server, alice: Client, peer: Peer) -
     assert (await alice.state(room.room_id, "m.room.topic")).ok() == {"topic": "New"}
     assert room.room_id in (await alice.get("joined_rooms")).ok()["joined_rooms"]
     await alice.say(room.room_id, "back")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_history_from_before_the_join_is_fetched(
+    near: Server, alice: Client, peer: Peer, version: str
+) -> None:
+    """Who pages back sees all that was said before, each once and in order, to the beginning of the room."""
+    room = peer.room(version).furnish()
+    for n in range(150):
+        room.say(peer.user(), f"before {n}")
+        if n % 50 == 0:
+            room.send("m.room.topic", peer.user(), {"topic": f"Topic {n}"}, "")
+    await enter(near, peer, room, alice)
+    batch = (await alice.sync())["rooms"]["join"][room.room_id]["timeline"]["prev_batch"]
+
+    seen: list[str] = []
+    while batch is not None:
+        target = path("rooms", room.room_id, "messages", dir="b", limit=40, **{"from": batch})
+        page = (await alice.get(target)).ok()
+        seen.extend(event["event_id"] for event in page["chunk"])
+        batch = page.get("end") if page["chunk"] else None
+
+    in_order = sorted(room.events.values(), key=lambda event: -event.depth)[1:]
+    assert seen == [event.event_id for event in in_order]
+    topic = next(event for event in in_order if event.content.get("topic") == "Topic 100")
+    context = (await alice.get(path("rooms", room.room_id, "context", topic.event_id, limit=2))).ok()
+    topics = [event["content"] for event in context["state"] if event["type"] == "m.room.topic"]
+    assert topics == [{"topic": "Topic 100"}]
+    assert (await alice.sync()).get("rooms") is None
+
+
+async def test_nobody_is_asked_again_and_again(near: Server, alice: Client, peer: Peer) -> None:
+    """Where nobody gives more of the history, pages come without it, and others are left alone for a while."""
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    peer.lies["backfill"] = lambda asked, honest: {"pdus": []}
+
+    for _ in range(3):
+        (await alice.get(path("rooms", room.room_id, "messages", dir="b"))).ok()
+
+    assert len([asked for asked in peer.asked if asked.name == "backfill"]) == 1

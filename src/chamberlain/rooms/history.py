@@ -11,6 +11,8 @@ from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.filters import RoomEventFilter
 from chamberlain.rooms.access import reach_of
 from chamberlain.rooms.bundles import seen_as_json
+from chamberlain.rooms.pipeline.backfill import Backfill
+from chamberlain.rooms.pipeline.consequences import MAX_DEPTH
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.serialize import Viewer, client_events
 from chamberlain.rooms.stream_tokens import HistoryToken, StreamToken, parse_token
@@ -21,6 +23,7 @@ from chamberlain.store import history
 from chamberlain.store.database import Database
 from chamberlain.store.events import StoredEvent, find_stored, list_by_nid
 from chamberlain.store.history import BEGINNING, END, Place, place_after, place_before
+from chamberlain.store.known import has_edges, list_edges
 from chamberlain.store.room_state import point_after
 from chamberlain.store.state.keys import find_keys
 from chamberlain.store.state.lines import Point
@@ -29,6 +32,8 @@ from chamberlain.store.tx import Read
 
 Direction = Literal["f", "b"]
 MAX_LIMIT: Final = 1_000
+FETCHES: Final = 3
+"""How often others are asked for more of the history for one page of it."""
 NEAR: Final = 200
 """Up to so many events are read without leaving the event loop."""
 _OPEN: Final = RoomEventFilter()
@@ -49,16 +54,24 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return min(max(self.filter.limit_within(self.limit, self.limit), 1), MAX_LIMIT)
 
 
+class _Page(msgspec.Struct, frozen=True):
+    """A page of the history. `gap`: the depths between which it may lack something that others have."""
+
+    body: bytes
+    gap: tuple[int, int] | None = None
+
+
 class History:
     """Gives events to those who may see them."""
 
-    def __init__(self, db: Database, clock: Clock, heads: Heads) -> None:
+    def __init__(self, db: Database, clock: Clock, heads: Heads, backfill: Backfill) -> None:
         self._db = db
         self._clock = clock
         self._heads = heads
+        self._backfill = backfill
 
     async def messages(self, viewer: Viewer, room_id: str, query: Query) -> bytes:
-        """Give a page of the history as the JSON body of /messages.
+        """Give a page of the history as the JSON body of /messages; what is not here of it is fetched from others.
 
         Raises:
             Forbidden: the user never was in the room and the world may not look; the room may not exist.
@@ -68,7 +81,13 @@ class History:
         start, stop = token_of(query.start, "from"), token_of(query.stop, "to")
         is_short = wants_all(query.filter) and query.size <= NEAR
         run = self._db.read if is_short else self._db.snapshot
-        return await run(_messages, viewer, room_id, query, (start, stop), reach, self._clock.now())
+        for fetches_left in range(FETCHES, -1, -1):
+            page = await run(_messages, viewer, room_id, query, (start, stop), reach, self._clock.now())
+            if page.gap is None or not fetches_left:
+                break
+            if not await self._backfill.before(room_id, *page.gap):
+                break
+        return page.body
 
     async def event(self, viewer: Viewer, room_id: str, event_id: str) -> bytes:
         """Give one event in the client form.
@@ -156,7 +175,7 @@ async def _messages(
     tokens: tuple[StreamToken | HistoryToken | None, StreamToken | HistoryToken | None],
     reach: Place,
     now: int,
-) -> bytes:
+) -> _Page:
     start, stop = [None if token is None else await place_of(tx, room_id, token) for token in tokens]
     if query.backwards:
         first = await _newest(tx, room_id, reach) if start is None else start
@@ -166,6 +185,13 @@ async def _messages(
         low, high = first, min(stop or END, reach)
     walk = Walk(room_id, viewer.user_id, query.filter)
     seen, more = await walk.collect(tx, low, high, backwards=query.backwards, limit=query.size)
+    gap = None
+    if query.backwards and await has_edges(tx, room_id):
+        end = low if more is None else more
+        gap = await _gap(tx, room_id, end, high)
+        if more is None and seen and low == BEGINNING:
+            # There is more where others are.
+            more = place_before(seen[-1].event)
     parts = [b'{"start":%b' % orjson.dumps(query.start or token_at(first))]
     parts.append(b',"chunk":[%b]' % b",".join(await seen_as_json(tx, seen, viewer, now)))
     if more is not None:
@@ -173,7 +199,13 @@ async def _messages(
     if query.filter.lazy_load_members and seen:
         senders = await _senders(tx, [one.event for one in seen])
         parts.append(b',"state":[%b]' % b",".join(await client_events(tx, senders, viewer, now)))
-    return b"".join(parts) + b"}"
+    return _Page(b"".join(parts) + b"}", gap)
+
+
+async def _gap(tx: Read, room_id: str, low: Place, high: Place) -> tuple[int, int] | None:
+    """The depths of a stretch of history, where it breaks off in between."""
+    depths = low[0], min(high[0], MAX_DEPTH)
+    return depths if await list_edges(tx, room_id, *depths, 1) else None
 
 
 async def _newest(tx: Read, room_id: str, reach: Place) -> Place:

@@ -12,6 +12,7 @@ from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.mutual import Mutual
 from chamberlain.rooms.pipeline.accept import Accept
+from chamberlain.rooms.pipeline.backfill import Backfill
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.fetch import Fetch
@@ -178,7 +179,8 @@ def build_rooms(
     inheritance = Inheritance(db, heads)
     reading = Reading(db, heads)
     search_index = SearchIndex(db, clock)
-    history = History(db, clock, heads)
+    backfill = Backfill(db, clock, heads, submit, ids, checks, fetch, outliers, forking, remotes)
+    history = History(db, clock, heads, backfill)
     typing = Typing(clock)
     db.subscribe(typing.follow)
     return Rooms(

@@ -1,6 +1,6 @@
 """Writing an event that does not follow the head of its room: on a fork, or with a state that was told to us."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from chamberlain.store.commit import (
 from chamberlain.store.known import add_auth, add_edges, drop_edges
 from chamberlain.store.state.keys import intern_keys
 from chamberlain.store.state.lines import Point
-from chamberlain.store.state.write import View, advance_current, note_position, place
+from chamberlain.store.state.write import View, advance_current, new_room_line, note_position, place
 from chamberlain.store.tx import Write
 
 
@@ -31,12 +31,16 @@ class Fork(msgspec.Struct):
     head: Head
     """The head as it becomes, but for the point, which is the present one."""
     event: EventWrite
-    before: View
-    """The state before it."""
+    before: View | None
+    """The state before it; None for an event that begins the room."""
     lines: Sequence[int]
     """Line ids to use, twice LINES_PER_WRITE of them."""
-    takes_part: bool
-    """Whether it is in the timeline: neither rejected nor soft-failed."""
+    takes_part: bool = False
+    """Whether it moves the head of the room: it is neither rejected, soft-failed nor of the past."""
+    is_past: bool = False
+    """Whether it was fetched from the past: it has its position already, and nobody is told of it."""
+    was_told: bool = False
+    """Whether the state before it is as another server has it."""
     changes: Mapping[int, int | None] = {}
     """What becomes of the current state: by key, the event or None."""
     memberships: Sequence[dict[str, Any]] = ()
@@ -59,7 +63,7 @@ async def commit_fork(tx: Write, fork: Fork) -> bool:
     event = fork.event.row
     if fork.event.state_key is not None:
         await intern_keys(tx, [fork.event.state_key])
-    event["before_line"], event["before_ver"] = await place(tx, fork.room_id, fork.before, current, lines)
+    event["before_line"], event["before_ver"] = await _point_before(tx, fork, current, lines)
     moved = current
     if fork.changes:
         moved = await advance_current(tx, fork.room_id, current, fork.changes, lines)
@@ -75,6 +79,13 @@ async def commit_fork(tx: Write, fork: Fork) -> bool:
     if fork.summary is not None:
         await write_summaries(tx, [fork.summary])
     return True
+
+
+async def _point_before(tx: Write, fork: Fork, current: Point, lines: Iterator[int]) -> Point:
+    if fork.before is None:
+        return await new_room_line(tx, fork.room_id, next(lines))
+    backfilled = fork.is_past and fork.was_told
+    return await place(tx, fork.room_id, fork.before, current, lines, backfilled=backfilled)
 
 
 async def _move_head(tx: Write, fork: Fork, point: Point) -> None:

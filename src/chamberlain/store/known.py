@@ -123,23 +123,24 @@ async def drop_edges(tx: Write, room_id: str, found: Collection[str]) -> None:
     )
 
 
-async def deepest_edge(tx: Read, room_id: str) -> int | None:
-    """Give the greatest depth of an event before which history breaks off, or None where it is whole."""
-    depth: int | None = await tx.value(
-        "SELECT MAX(depth) FROM backward_edges WHERE room_id = :room_id", room_id=room_id
-    )
-    return depth
-
-
-async def list_edges(tx: Read, room_id: str, limit: int) -> list[str]:
-    """Give missing events, those before the deepest events first."""
+async def list_edges(tx: Read, room_id: str, low: int, high: int, limit: int) -> list[str]:
+    """Give missing events before those at low <= depth <= high, those before the deepest first."""
     rows = await tx.all(
-        "SELECT missing, MAX(depth) FROM backward_edges WHERE room_id = :room_id GROUP BY missing"
-        " ORDER BY 2 DESC, 1 LIMIT :limit",
+        "SELECT missing, MAX(depth) FROM backward_edges WHERE room_id = :room_id AND depth >= :low"
+        " AND depth <= :high GROUP BY missing ORDER BY 2 DESC, 1 LIMIT :limit",
         room_id=room_id,
+        low=low,
+        high=high,
         limit=limit,
     )
     return [row[0] for row in rows]
+
+
+async def has_edges(tx: Read, room_id: str) -> bool:
+    """Say whether history breaks off anywhere in the room."""
+    return bool(
+        await tx.all("SELECT 1 FROM backward_edges WHERE room_id = :room_id LIMIT 1", room_id=room_id)
+    )
 
 
 # --------------------------------------------------------------------------------------- waiting redactions

@@ -101,7 +101,8 @@ class Accept:
         head = await self._heads.find(room_id)
         if head is None:
             return
-        mine = [event for event in events if event.room_id == room_id and event.version.id == head.version.id]
+        # What names no predecessors could only begin the room anew.
+        mine = [event for event in events if event.room_id == room_id and event.prev_events]
         pending = await self._checks.passed(mine)
         budget = _Budget(_STATES_TOLD)
         while pending:

@@ -50,6 +50,12 @@ class Outcome(msgspec.Struct, frozen=True):
     refused: str | None
 
 
+class _Judged(msgspec.Struct, frozen=True):
+    chain: Chain
+    fork: Fork
+    refused: str | None
+
+
 class Forking:
     """Places events on forks. All of it runs in the room's turn."""
 
@@ -87,27 +93,62 @@ class Forking:
         `redacted_by`: the redaction of it that came before it.
         """
         event = stored.event
+        judged = await self._judge(head, stored, known, told)
+        soft = None if judged.refused is not None else await self._soft_failure(head, event)
+        chain, fork = judged.chain, judged.fork
+        fork.event.row |= {"soft_failed": soft is not None, "outgoing": outgoing}
+        fork.takes_part = judged.refused is None and soft is None
+        if fork.takes_part:
+            await self._take_part(chain, fork, stored, known)
+            await self._derive(chain, fork, event, redacted_by)
+            fork.head = _head_of(chain)
+            fork.summary = chain.summary | {"room_id": event.room_id} if chain.summary_changed else None
+        if not await self._db.write(commit_fork, fork):
+            return None
+        return Outcome(stored, judged.refused or soft)
+
+    async def place_past(
+        self,
+        head: Head,
+        stored: Stored,
+        known: Mapping[str, Known],
+        told: Mapping[int, int] | None,
+        *,
+        position: int,
+        redacted_by: str | None,
+    ) -> Outcome | None:
+        """As `place`, for an event from before all that is here: it gets a negative position and moves nothing."""
+        judged = await self._judge(head, stored, known, told)
+        fork = judged.fork
+        fork.is_past = True
+        if judged.refused is None:
+            fork.event.row["position"] = position
+            await self._derive(judged.chain, fork, stored.event, redacted_by)
+        if not await self._db.write(commit_fork, fork):
+            return None
+        return Outcome(stored, judged.refused)
+
+    async def _judge(
+        self, head: Head, stored: Stored, known: Mapping[str, Known], told: Mapping[int, int] | None
+    ) -> "_Judged":
+        """The state before an event, and whether that and its auth events allow it."""
+        event = stored.event
         before = await self._before(head, event, known, told)
         reason = None if not known[event.event_id].is_rejected else "its auth events do not allow it"
         if reason is None:
             reason = await self._rejection(event, before)
-        soft = None if reason is not None else await self._soft_failure(head, event)
         chain = Chain(head)
         fork = await self._fork(chain, stored, before)
+        fork.was_told = told is not None
         fork.missing = [prev for prev in event.prev_events if not _is_placed(known, prev)]
-        fork.event.row |= {"rejected": reason, "soft_failed": soft is not None, "outgoing": outgoing}
-        fork.takes_part = reason is None and soft is None
-        if fork.takes_part:
-            await self._take_part(chain, fork, stored, known)
-            if redacted_by is not None:
-                fork.redactions = [*fork.redactions, rewritten(event, redacted_by)]
-        if not await self._db.write(commit_fork, fork):
-            return None
-        return Outcome(stored, reason or soft)
+        fork.event.row["rejected"] = reason
+        return _Judged(chain, fork, reason)
 
     async def _before(
         self, head: Head, event: Event, known: Mapping[str, Known], told: Mapping[int, int] | None
-    ) -> View:
+    ) -> View | None:
+        if not event.prev_events:
+            return None
         nids = [known[prev].nid for prev in event.prev_events if _is_placed(known, prev)]
         views = list(await self._db.snapshot(after, nids)) if nids else []
         if told is not None:
@@ -117,8 +158,8 @@ class Forking:
             return View(head.point)
         return await self._resolve.merge(head.version, views, head.point)
 
-    async def _rejection(self, event: Event, before: View) -> str | None:
-        state = await self._resolve.state_at(before, keys_for(event))
+    async def _rejection(self, event: Event, before: View | None) -> str | None:
+        state = {} if before is None else await self._resolve.state_at(before, keys_for(event))
         verdict = by_state(event, {key: found.event for key, found in state.items()})
         return verdict.reason if isinstance(verdict, Reject) else None
 
@@ -129,7 +170,7 @@ class Forking:
         verdict = by_state(event, state)
         return verdict.reason if isinstance(verdict, Reject) else None
 
-    async def _fork(self, chain: Chain, stored: Stored, before: View) -> Fork:
+    async def _fork(self, chain: Chain, stored: Stored, before: View | None) -> Fork:
         event = stored.event
         row = plain_row(stored, client_skeleton(event), self._clock.now())
         write = EventWrite(row=row, payload=None, is_known=True)
@@ -142,33 +183,38 @@ class Forking:
             event=write,
             before=before,
             lines=await self._ids.lines.take(2 * LINES_PER_WRITE),
-            takes_part=False,
         )
 
     async def _take_part(self, chain: Chain, fork: Fork, stored: Stored, known: Mapping[str, Known]) -> None:
         """What follows from an event that is part of the timeline."""
         event = stored.event
         key = event.key
-        own = View(fork.before.point, fork.before.changes)
+        assert fork.before is not None, "nothing begins a room that is here"
+        own = fork.before
         if key is not None:
             number = (await self._db.read(find_keys, [key]))[key]
             own = View(own.point, {**own.changes, number: stored.nid})
         chain.extremities = await self._extremities(chain.head, stored, known)
         await self._change_state(chain, fork, own, stored.nid)
-        if event.redacts is not None:
-            await redact_if_allowed(self._db, self._heads, chain, event)
         thread = await thread_of(self._db, event)
         notified = await self._notifications.of(event, chain)
         fork.event.notifications = notification_rows(event, notified, thread)
         count(chain, notified, in_thread=thread is not None)
-        fork.event.row |= _counts(chain, notified) | {"thread": thread}
-        if key is not None:
-            fork.event.row["replaces"] = await self._replaced(fork.before, key)
-        fork.head = _head_of(chain)
-        fork.redactions, fork.waiting = chain.redactions, chain.waiting
-        fork.summary = chain.summary | {"room_id": event.room_id} if chain.summary_changed else None
+        fork.event.row |= _counts(chain, notified)
 
-    async def _replaced(self, before: View, key: StateKey) -> str | None:
+    async def _derive(self, chain: Chain, fork: Fork, event: Event, redacted_by: str | None) -> None:
+        """What an event has to do with others: its thread, what it replaces, what it redacts."""
+        fork.event.row["thread"] = await thread_of(self._db, event)
+        if event.key is not None:
+            fork.event.row["replaces"] = await self._replaced(fork.before, event.key)
+        if event.redacts is not None:
+            await redact_if_allowed(self._db, self._heads, chain, event)
+        undone = [] if redacted_by is None else [rewritten(event, redacted_by)]
+        fork.redactions, fork.waiting = [*chain.redactions, *undone], chain.waiting
+
+    async def _replaced(self, before: View | None, key: StateKey) -> str | None:
+        if before is None:
+            return None
         found = (await self._resolve.state_at(before, [key])).get(key)
         return None if found is None else found.event.event_id
 

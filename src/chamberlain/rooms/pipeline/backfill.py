@@ -1,0 +1,171 @@
+"""Fetching what was before all that is here of a room (server-server API, Backfilling)."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from chamberlain.matrix.events import Event
+from chamberlain.matrix.remote_errors import RemoteError
+from chamberlain.rooms.pipeline.chain import Chain
+from chamberlain.rooms.pipeline.checks import Checks
+from chamberlain.rooms.pipeline.fetch import Fetch, parse_all
+from chamberlain.rooms.pipeline.fork import Forking
+from chamberlain.rooms.pipeline.head import Head, Heads, Stored
+from chamberlain.rooms.pipeline.ids import EventIds
+from chamberlain.rooms.pipeline.outliers import Outliers
+from chamberlain.rooms.pipeline.redact import redactions_of
+from chamberlain.rooms.pipeline.submit import TRIES, Submit
+from chamberlain.rooms.ports import RemoteServers
+from chamberlain.runtime.cache import Cache
+from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.log import get_logger
+from chamberlain.store.database import Database
+from chamberlain.store.known import find_known, list_edges
+
+AT_ONCE: Final = 100
+"""Events that are asked for at once."""
+EDGES: Final = 10
+"""How many ends of what is here are followed at once."""
+STATES_TOLD: Final = 3
+"""For so many events of one answer others are asked what the state before them was."""
+PAUSE_S: Final = 60.0
+"""For so long a room is left alone of which nobody gave more."""
+_ROOMS: Final = 1_000
+
+log = get_logger("rooms")
+
+
+class Backfill:
+    """Has more of the past of rooms here."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        heads: Heads,
+        submit: Submit,
+        ids: EventIds,
+        checks: Checks,
+        fetch: Fetch,
+        outliers: Outliers,
+        forking: Forking,
+        remotes: RemoteServers,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._heads = heads
+        self._submit = submit
+        self._ids = ids
+        self._checks = checks
+        self._fetch = fetch
+        self._outliers = outliers
+        self._forking = forking
+        self._remotes = remotes
+        self._in_vain: Cache[str, float] = Cache(_ROOMS, "rooms without more history")
+        self._running: dict[str, asyncio.Future[bool]] = {}
+
+    async def before(self, room_id: str, low: int, high: int) -> bool:
+        """Have more of what is before the events at low <= depth <= high, as far as others give it; whether there is.
+
+        Those who ask for the same room meanwhile get the same.
+        """
+        running = self._running.get(room_id)
+        if running is None:
+            running = self._running[room_id] = asyncio.get_running_loop().create_future()
+            found = False
+            try:
+                found = await self._once(room_id, low, high)
+            finally:
+                del self._running[room_id]
+                running.set_result(found)
+            return found
+        return await asyncio.shield(running)
+
+    async def _once(self, room_id: str, low: int, high: int) -> bool:
+        edges = await self._db.read(list_edges, room_id, low, high, EDGES)
+        head = await self._heads.find(room_id)
+        if not edges or head is None:
+            return False
+        failed_at = self._in_vain.get(room_id)
+        if failed_at is not None and self._clock.monotonic() - failed_at < PAUSE_S:
+            return False
+        for server in await self._fetch.servers(room_id, None):
+            try:
+                pdus = await self._remotes.backfill(server, room_id, edges, AT_ONCE)
+            except RemoteError as error:
+                log.info("no history was given", room_id=room_id, error=str(error))
+                continue
+            if await self._place(server, head, edges, pdus):
+                return True
+        self._in_vain.set(room_id, self._clock.monotonic())
+        return False
+
+    async def _place(self, server: str, head: Head, edges: Sequence[str], pdus: Iterable[bytes]) -> bool:
+        parsed = await self._checks.passed(parse_all(pdus, head.version, head.room_id))
+        known = await self._db.read(find_known, [event.event_id for event in parsed])
+        new = [
+            event for event in parsed if event.event_id not in known or not known[event.event_id].is_placed
+        ]
+        chunk = _connected(edges, new)
+        states = await self._states(server, chunk)
+        await self._outliers.keep(head.version, chunk)
+        positions = await self._ids.backfill.take(len(chunk))
+        placed = False
+        # The later one in the room is nearer to what is here: the less negative of the positions.
+        for event, position in zip(chunk, reversed(positions), strict=True):
+            work = partial(self._place_one, head.room_id, event, states.get(event.event_id), -position)
+            placed = await self._submit.in_turn(head.room_id, work) or placed
+        return placed
+
+    async def _states(self, server: str, chunk: Sequence[Event]) -> Mapping[str, Mapping[int, int]]:
+        """The states before those events whose predecessors are missing, and with them what the others cite."""
+        named = {prev for event in chunk for prev in event.prev_events}
+        known = await self._db.read(find_known, named)
+        here = {event_id for event_id, one in known.items() if one.is_placed} | {e.event_id for e in chunk}
+        ends = [event for event in chunk if not here.issuperset(event.prev_events)]
+        states: dict[str, Mapping[int, int]] = {}
+        for event in ends[:STATES_TOLD]:
+            state = await self._fetch.state_before(server, event)
+            if state is not None:
+                states[event.event_id] = state
+        return states
+
+    async def _place_one(
+        self, room_id: str, event: Event, state: Mapping[int, int] | None, position: int
+    ) -> bool:
+        for _ in range(TRIES):
+            head = await self._heads.find(room_id)
+            known = await self._db.read(find_known, [event.event_id, *event.prev_events])
+            own = known.get(event.event_id)
+            if head is None or own is None or own.is_placed:
+                return False
+            is_founded = all(prev in known and known[prev].is_placed for prev in event.prev_events)
+            if state is None and not is_founded:
+                return False
+            redactions = await redactions_of(self._db, Chain(head), [event])
+            outcome = await self._forking.place_past(
+                head,
+                Stored(event, own.nid, own.height),
+                known,
+                state,
+                position=position,
+                redacted_by=redactions.get(event.event_id),
+            )
+            if outcome is not None:
+                return True
+            self._heads.forget(room_id)
+        return False
+
+
+def _connected(edges: Iterable[str], events: Sequence[Event]) -> list[Event]:
+    """Those of the events that what is here goes back to, the oldest first."""
+    by_id: dict[str, Event] = {event.event_id: event for event in events}
+    found: dict[str, Event] = {}
+    waiting = list(edges)
+    while waiting:
+        event = by_id.get(waiting.pop())
+        if event is not None and event.event_id not in found:
+            found[event.event_id] = event
+            waiting.extend(event.prev_events)
+    return sorted(found.values(), key=lambda event: event.depth)
