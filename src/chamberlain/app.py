@@ -114,7 +114,16 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
     if transport is None:
         transport = HttpsTransport(clock, rng, addresses, config.federation.ca_files)
     remotes = Remotes(db, clock, rng, config.federation, transport, config.server_name, signing_key)
-    accounts = build_accounts(db, clock, rng, config.server_name, config.registration, config.passwords, http)
+    accounts = build_accounts(
+        db,
+        clock,
+        rng,
+        config.server_name,
+        config.registration,
+        config.passwords,
+        http,
+        remotes.profiles,
+    )
     devices = build_devices(
         db, clock, config.server_name, accounts.last_seen, shared=config.cluster.has_many_workers
     )
@@ -138,6 +147,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         rulesets=accounts.push_rules,
         key_ring=remotes.key_ring,
         remotes=RemoteServers(remotes.client),
+        elsewhere=remotes.rooms,
     )
     sync = build_sync(
         db,

@@ -4,9 +4,13 @@ from collections.abc import Collection
 from typing import Any
 
 from chamberlain.federation.client import FederationClient
+from chamberlain.federation.remote_profiles import RemoteProfiles
+from chamberlain.federation.remote_rooms import RemoteRooms
 from chamberlain.federation.remote_servers import RemoteServers
 from chamberlain.matrix.remote_errors import Unreachable
 from chamberlain.matrix.server_keys import PublishedKey
+from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.tasks import Tasks
 
 
 class NoKeys:
@@ -35,3 +39,13 @@ class NoClient(FederationClient):
 def no_servers() -> RemoteServers:
     """Other servers, none of which answers."""
     return RemoteServers(NoClient())
+
+
+def no_rooms() -> RemoteRooms:
+    """Of rooms nobody knows more than this server."""
+    return RemoteRooms(Clock(), Tasks(), NoClient())
+
+
+def no_profiles() -> RemoteProfiles:
+    """Users elsewhere have no profiles."""
+    return RemoteProfiles(Clock(), Tasks(), NoClient())

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import orjson
@@ -12,6 +12,7 @@ from chamberlain.accounts.users import Users
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, InvalidParam, MatrixError, NotFound
 from chamberlain.matrix.ids import parse_user_id
+from chamberlain.matrix.remote_errors import Refused, RemoteError, for_client
 from chamberlain.runtime.cache import Cache
 from chamberlain.store import kinds
 from chamberlain.store import profiles as rows
@@ -37,12 +38,21 @@ Names = tuple[str | None, str | None]
 """Display name and avatar URL, None where there is none: what goes into member events."""
 
 
-class Profiles:
-    """Reads and changes the profiles of local users; of others it knows what rooms tell."""
+class RemoteProfiles(Protocol):
+    """Where the profiles of other servers' users are."""
 
-    def __init__(self, db: Database, users: Users) -> None:
+    async def get(self, user_id: str) -> Mapping[str, bytes]:
+        """Give every field of a profile, each as JSON; raises RemoteError."""
+        ...
+
+
+class Profiles:
+    """Reads profiles, and changes those of local users."""
+
+    def __init__(self, db: Database, users: Users, remote: RemoteProfiles) -> None:
         self._db = db
         self._users = users
+        self._remote = remote
         self._names: Cache[str, Names] = Cache(CACHED, "profiles")
         db.subscribe(self._changed)
 
@@ -60,11 +70,13 @@ class Profiles:
         return _text(fields.get(DISPLAYNAME)), _text(fields.get(AVATAR_URL))
 
     async def get(self, user_id: str) -> Mapping[str, msgspec.Raw]:
-        """Every field of a profile, each as JSON.
+        """Every field of a profile, each as JSON; where another server cannot be asked, those that rooms tell.
 
         Raises:
             InvalidParam: the user id is none.
             NotFound: there is no such user, or nothing in the profile.
+            Forbidden: the user's server does not show it.
+            MatrixError: UNKNOWN (502) where the user's server cannot be asked, and no room tells of them.
         """
         fields = await self._fields(parse_user_id(user_id))
         if not fields:
@@ -77,6 +89,7 @@ class Profiles:
         Raises:
             InvalidParam: the user id or the field's name is none.
             NotFound: there is no such user, or the profile has no such field.
+            Forbidden, MatrixError: as `get`.
         """
         check_key(field)
         fields = await self._fields(parse_user_id(user_id))
@@ -84,12 +97,36 @@ class Profiles:
             raise NotFound("There is no such profile field")
         return msgspec.Raw(fields[field])
 
+    async def for_servers(self, user_id: str, field: str | None) -> Mapping[str, msgspec.Raw]:
+        """A local user's profile, or one field of it where they have that, as other servers get it.
+
+        Raises:
+            InvalidParam: it is no user id of this server.
+            NotFound: there is no such user.
+        """
+        local = self._users.parse_local(parse_user_id(user_id))
+        if not await self._users.exists(local):
+            raise NotFound("There is no such user")
+        fields = await self._db.read(rows.get, local)
+        return {name: msgspec.Raw(value) for name, value in fields.items() if field in (None, name)}
+
     async def _fields(self, user_id: str) -> Mapping[str, bytes]:
         if self._users.is_local(user_id):
             return await self._db.read(rows.get, user_id)
+        try:
+            return await self._remote.get(user_id)
+        except Refused as error:
+            if error.status == 404:
+                return {}
+            raise for_client(error) from None
+        except RemoteError as error:
+            return await self._seen(user_id, error)
+
+    async def _seen(self, user_id: str, error: RemoteError) -> Mapping[str, bytes]:
+        """What rooms tell of a user whose server cannot be asked."""
         seen = await self._db.read(rows.seen_in_rooms, user_id)
         if seen is None:
-            return {}
+            raise for_client(error)
         texts = zip((DISPLAYNAME, AVATAR_URL), seen, strict=True)
         return {field: orjson.dumps(text) for field, text in texts if text is not None}
 

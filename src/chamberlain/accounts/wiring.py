@@ -8,7 +8,7 @@ from chamberlain.accounts.last_seen import LastSeen
 from chamberlain.accounts.login import Login
 from chamberlain.accounts.openid import OpenId
 from chamberlain.accounts.passwords import Passwords
-from chamberlain.accounts.profiles import Profiles
+from chamberlain.accounts.profiles import Profiles, RemoteProfiles
 from chamberlain.accounts.push_rules import PushRules
 from chamberlain.accounts.registration import Registration
 from chamberlain.accounts.registration_tokens import RegistrationTokens
@@ -59,6 +59,7 @@ class Accounts:
         registration: RegistrationSettings,
         passwords: PasswordSettings,
         http: HttpClient,
+        remote_profiles: RemoteProfiles,
     ) -> None:
         self.users = Users(db, clock, server_name)
         self.passwords = Passwords(db, passwords, rng)
@@ -71,7 +72,7 @@ class Accounts:
         self.sign_up = SignUp(registration, stages, self.registration, self.passwords, self.tokens, self.uia)
         self.threepids = Threepids(db, clock)
         self.login = Login(db, self.users, self.passwords, self.threepids, self.tokens)
-        self.profiles = Profiles(db, self.users)
+        self.profiles = Profiles(db, self.users, remote_profiles)
         self.push_rules = PushRules(db)
         self.account_data = AccountData(db, self.push_rules)
         self.filters = Filters(db)
@@ -99,6 +100,7 @@ def build_accounts(
     registration: RegistrationSettings,
     passwords: PasswordSettings,
     http: HttpClient,
+    remote_profiles: RemoteProfiles,
 ) -> Accounts:
     """Make the services."""
-    return Accounts(db, clock, rng, server_name, registration, passwords, http)
+    return Accounts(db, clock, rng, server_name, registration, passwords, http, remote_profiles)

@@ -7,6 +7,8 @@ from chamberlain.federation.client import FederationClient
 from chamberlain.federation.gate import FederationGate
 from chamberlain.federation.inbound.wiring import Inbound
 from chamberlain.federation.key_ring import KeyRing
+from chamberlain.federation.remote_profiles import RemoteProfiles
+from chamberlain.federation.remote_rooms import RemoteRooms
 from chamberlain.federation.request_signing import SignedRequests
 from chamberlain.federation.room_reading import RoomReading
 from chamberlain.federation.transport import Transport
@@ -14,6 +16,7 @@ from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
+from chamberlain.runtime.tasks import Tasks
 from chamberlain.store.database import Database
 from chamberlain.sync.wiring import Sync
 
@@ -22,10 +25,13 @@ class Remotes:
     """How other servers are reached and known: what the rooms below need, made before them."""
 
     __slots__ = (
+        "_tasks",
         "availability",
         "client",
         "gate",
         "key_ring",
+        "profiles",
+        "rooms",
         "server_name",
         "signed_requests",
         "signing_key",
@@ -42,6 +48,7 @@ class Remotes:
         server_name: str,
         signing_key: SigningKey,
     ) -> None:
+        self._tasks = Tasks()
         self.server_name = server_name
         self.signing_key = signing_key
         self.transport = transport
@@ -49,6 +56,8 @@ class Remotes:
         self.availability = Destinations(db, clock, rng)
         self.client = FederationClient(transport, self.gate, self.availability, server_name, signing_key)
         self.key_ring = KeyRing(clock, self.client, server_name, signing_key)
+        self.profiles = RemoteProfiles(clock, self._tasks, self.client)
+        self.rooms = RemoteRooms(clock, self._tasks, self.client)
         self.signed_requests = SignedRequests(
             self.key_ring, self.gate, server_name, self.availability.heard_of
         )
@@ -59,6 +68,7 @@ class Remotes:
 
     async def close(self) -> None:
         """End the background work and close the connections."""
+        await self._tasks.close()
         await self.availability.close()
         await self.transport.close()
 

@@ -34,7 +34,7 @@ async def must_be_allowed(heads: Heads, room_id: str, server: str) -> None:
 
 async def is_in_room(db: Database, room_id: str, server: str) -> bool:
     """Say whether another server has a user who is joined to the room."""
-    return await db.read(memberships.has_joined_from, room_id, server)
+    return await db.read(memberships.has_from, room_id, server, ("join",))
 
 
 async def must_be_in_room(db: Database, heads: Heads, room_id: str, server: str) -> None:

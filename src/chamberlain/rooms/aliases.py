@@ -1,49 +1,90 @@
 """Room aliases (client-server API, Room aliases)."""
 
-from typing import Any
+from typing import Any, Final
 
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, InvalidParam, MatrixError, NotFound
 from chamberlain.matrix.event_types import CANONICAL_ALIAS
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import RoomID, find_server_of, parse_room_alias, parse_room_id
+from chamberlain.matrix.remote_errors import RemoteError, for_client
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.joined import membership_in
 from chamberlain.rooms.pipeline.head import Heads
+from chamberlain.rooms.ports import Elsewhere
 from chamberlain.rooms.power import may_set
+from chamberlain.rooms.shown import AliasedRoom
 from chamberlain.runtime.clock import Clock
-from chamberlain.store import aliases
+from chamberlain.store import aliases, memberships
 from chamberlain.store.database import Database
+
+SERVERS: Final = 50
+"""How many servers are named that know a room."""
 
 
 class Aliases:
-    """The names of rooms on this server."""
+    """The names of rooms: those of this server, and what other servers say of theirs."""
 
-    def __init__(self, db: Database, clock: Clock, heads: Heads, server_name: str) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, heads: Heads, server_name: str, elsewhere: Elsewhere
+    ) -> None:
         self._db = db
         self._clock = clock
         self._heads = heads
         self._server_name = server_name
+        self._elsewhere = elsewhere
 
     async def room_of(self, room_id_or_alias: str) -> RoomID:
-        """Give the room that an id or an alias means; whether there is a room of that id is not looked at.
+        """Give the room that an id or an alias means. Raises as `resolve`."""
+        return RoomID((await self.resolve(room_id_or_alias)).room_id)
+
+    async def resolve(self, room_id_or_alias: str) -> AliasedRoom:
+        """Give the room that an id or an alias means, and servers that are likely to know it.
+
+        Whether there is a room of that id is not looked at; with an id no servers are named.
 
         Raises:
             InvalidParam: it is neither.
             NotFound: there is no such alias.
+            MatrixError: UNKNOWN (502) where the server of the alias cannot be asked.
         """
-        if room_id_or_alias.startswith("#"):
-            return await self.get(room_id_or_alias)
-        return parse_room_id(room_id_or_alias)
+        if not room_id_or_alias.startswith("#"):
+            return AliasedRoom(parse_room_id(room_id_or_alias), ())
+        return await self.find(room_id_or_alias)
 
-    async def get(self, alias: str) -> RoomID:
-        """Give the room that an alias names.
+    async def find(self, alias: str) -> AliasedRoom:
+        """Give the room that an alias names, and servers that are likely to know it.
 
         Raises:
             InvalidParam: it is no alias.
             NotFound: it names no room.
+            MatrixError: UNKNOWN (502) where the server of the alias cannot be asked.
         """
-        room_id = await self._db.read(aliases.find_room, parse_room_alias(alias))
+        if find_server_of(parse_room_alias(alias)) == self._server_name:
+            return await self.find_local(alias)
+        try:
+            return await self._elsewhere.find_alias(alias)
+        except RemoteError as error:
+            raise for_client(error) from None
+
+    async def find_local(self, alias: str) -> AliasedRoom:
+        """Give the room that an alias of this server names, and servers that are in it.
+
+        Raises:
+            InvalidParam: it is no alias of this server.
+            NotFound: it names no room.
+        """
+        room_id = await self._get(alias)
+        others = await self._db.read(memberships.servers_by_age, room_id, SERVERS)
+        head = await self._heads.find(room_id)
+        if head is not None and head.summary.get("local_joined"):
+            others = [self._server_name, *others]
+        return AliasedRoom(room_id, others[:SERVERS])
+
+    async def _get(self, alias: str) -> RoomID:
+        if find_server_of(parse_room_alias(alias)) != self._server_name:
+            raise InvalidParam("The alias is of another server")
+        room_id = await self._db.read(aliases.find_room, alias)
         if room_id is None:
             raise NotFound("There is no such room alias")
         return RoomID(room_id)
@@ -73,10 +114,11 @@ class Aliases:
         """Have the alias name nothing; give the room that it named.
 
         Raises:
+            InvalidParam: it is no alias of this server.
             NotFound: there is no such alias.
             Forbidden: the user neither made it nor has the power to set the room's canonical alias.
         """
-        room_id = await self.get(alias)
+        room_id = await self._get(alias)
         if not is_admin and await self._db.read(aliases.find_creator, alias) != user_id:
             if await self._heads.find(room_id) is None:
                 raise Forbidden("You did not make this alias")
@@ -90,13 +132,15 @@ class Aliases:
 
         Raises:
             InvalidParam: something in it is no alias.
-            MatrixError: BAD_ALIAS.
+            MatrixError: BAD_ALIAS; UNKNOWN (502) where the server of an alias cannot be asked.
         """
         before = _named(present.content) if present is not None else set()
         for alias in sorted(_named(content) - before):
-            if find_server_of(parse_room_alias(alias)) != self._server_name:
-                continue
-            if await self._db.read(aliases.find_room, alias) != room_id:
+            try:
+                named = (await self.find(alias)).room_id
+            except NotFound:
+                named = None
+            if named != room_id:
                 raise MatrixError(ErrCode.BAD_ALIAS, f"{alias} does not name this room")
 
 

@@ -8,13 +8,16 @@ import msgspec
 
 from chamberlain.matrix.errors import Forbidden, InvalidParam, NotFound
 from chamberlain.matrix.event_types import CANONICAL_ALIAS
-from chamberlain.matrix.ids import RoomID, parse_room_id
+from chamberlain.matrix.ids import RoomID, parse_room_id, parse_server_name
+from chamberlain.matrix.remote_errors import RemoteError, for_client
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.joined import must_be_joined
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit
+from chamberlain.rooms.ports import Elsewhere
 from chamberlain.rooms.power import may_set
+from chamberlain.rooms.shown import DirectoryQuery, ListedRoom, Page
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import directory
 from chamberlain.store.database import Database
@@ -22,15 +25,6 @@ from chamberlain.store.directory import Place, PublicRoom, Wanted
 
 MAX_PAGE: Final = 500
 MAX_TERM: Final = 500
-
-
-class Page(msgspec.Struct, frozen=True):
-    """A part of the directory, and the tokens of the parts beside it."""
-
-    rooms: list[PublicRoom]
-    total: int
-    next_batch: str | None
-    prev_batch: str | None
 
 
 class _Token(msgspec.Struct, frozen=True, array_like=True):
@@ -46,26 +40,35 @@ class _Token(msgspec.Struct, frozen=True, array_like=True):
 class Directory:
     """Lists rooms, and says which ones are listed."""
 
-    def __init__(self, db: Database, clock: Clock, heads: Heads, submit: Submit, aliases: Aliases) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        heads: Heads,
+        submit: Submit,
+        aliases: Aliases,
+        elsewhere: Elsewhere,
+    ) -> None:
         self._db = db
         self._clock = clock
         self._heads = heads
         self._submit = submit
         self._aliases = aliases
+        self._elsewhere = elsewhere
 
-    async def list_public(self, wanted: Wanted, *, limit: int | None, since: str | None) -> Page:
+    async def list_public(self, query: DirectoryQuery) -> Page:
         """Give a part of the directory, the rooms with the most joined members first.
 
         Raises:
             InvalidParam: a token that is none, a limit below 0, a term or type that is too long.
         """
-        if limit is not None and limit < 0:
-            raise InvalidParam("`limit` is not negative")
-        for text in (wanted.term, *(wanted.types or ())):
-            if text is not None and len(text) > MAX_TERM:
-                raise InvalidParam("A search term or room type is too long")
-        size = min(limit or MAX_PAGE, MAX_PAGE)
-        token = None if since is None else _parse(since)
+        check_query(query)
+        token = None if query.since is None else _parse(query.since)
+        if query.network is not None and not query.all_networks:
+            # There are no bridges here that list rooms.
+            return Page([], 0)
+        size = min(query.limit or MAX_PAGE, MAX_PAGE)
+        wanted = Wanted(query.term, query.types)
         if token is not None and token.direction == "before":
             rooms = await self._db.snapshot(directory.list_before, wanted, token.place, size + 1)
             earlier, later = len(rooms) > size, True
@@ -76,11 +79,25 @@ class Directory:
             earlier, later = token is not None, len(rooms) > size
             rooms = rooms[:size]
         return Page(
-            rooms=rooms,
-            total=await self._db.snapshot(directory.count, wanted),
+            [_listed(room) for room in rooms],
+            await self._db.snapshot(directory.count, wanted),
             next_batch=_token("after", rooms[-1]) if later and rooms else None,
             prev_batch=_token("before", rooms[0]) if earlier and rooms else None,
         )
+
+    async def list_elsewhere(self, server: str, query: DirectoryQuery) -> Page:
+        """Give a part of the directory of another server; tokens are that server's.
+
+        Raises:
+            InvalidParam: it is no server name, a limit below 0, a term or type that is too long.
+            Forbidden: the server does not show its directory.
+            MatrixError: UNKNOWN (502) where the server cannot be asked.
+        """
+        check_query(query)
+        try:
+            return await self._elsewhere.list_rooms(parse_server_name(server), query)
+        except RemoteError as error:
+            raise for_client(error) from None
 
     async def is_public(self, room_id: str) -> bool:
         """Say whether the directory lists the room.
@@ -120,6 +137,30 @@ class Directory:
         except (Forbidden, NotFound):
             pass
         return room_id
+
+
+def check_query(query: DirectoryQuery) -> None:
+    """Return where a directory can be asked this; raises InvalidParam."""
+    if query.limit is not None and query.limit < 0:
+        raise InvalidParam("`limit` is not negative")
+    for text in (query.term, *(query.types or ())):
+        if text is not None and len(text) > MAX_TERM:
+            raise InvalidParam("A search term or room type is too long")
+
+
+def _listed(room: PublicRoom) -> ListedRoom:
+    return ListedRoom(
+        room_id=room.room_id,
+        num_joined_members=room.joined,
+        world_readable=room.history_visibility == "world_readable",
+        guest_can_join=room.guest_access == "can_join",
+        join_rule=room.join_rule or "invite",
+        name=room.name,
+        topic=room.topic,
+        avatar_url=room.avatar_url,
+        canonical_alias=room.canonical_alias,
+        room_type=room.room_type,
+    )
 
 
 def _without(content: JsonObject, alias: str) -> JsonObject | None:

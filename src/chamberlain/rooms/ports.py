@@ -1,10 +1,11 @@
 """What rooms ask of others without knowing them."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from chamberlain.matrix.push_rules import Ruleset
 from chamberlain.matrix.server_keys import PublishedKey
+from chamberlain.rooms.shown import AliasedRoom, DirectoryQuery, Page, RemoteSpace
 
 
 class Rulesets(Protocol):
@@ -60,6 +61,28 @@ class RemoteServers(Protocol):
 
     async def backfill(self, server: str, room_id: str, event_ids: Sequence[str], limit: int) -> list[bytes]:
         """Give these events and those before them."""
+        ...
+
+
+class Elsewhere(Protocol):
+    """What other servers tell of rooms that this one may not be in; each call raises RemoteError."""
+
+    async def find_alias(self, alias: str) -> AliasedRoom:
+        """Ask the alias's server which room it names."""
+        ...
+
+    async def list_rooms(self, server: str, query: DirectoryQuery) -> Page:
+        """Ask a server for a part of its directory."""
+        ...
+
+    async def hierarchy(self, room_id: str, servers: Sequence[str], *, suggested_only: bool) -> RemoteSpace:
+        """Ask servers, one after the other, for a room and the children that it has as a space."""
+        ...
+
+    async def nearest(
+        self, room_id: str, servers: Sequence[str], ts: int, direction: Literal["f", "b"]
+    ) -> tuple[str, int, str]:
+        """Ask servers for the event nearest to a time (ms); give its id, its time and who told."""
         ...
 
 

@@ -1,61 +1,22 @@
-"""Walking the tree of a space (client-server API, Discovering rooms within spaces)."""
+"""The trees of spaces (client-server API, Discovering rooms within spaces; server-server API, Spaces)."""
 
 import binascii
-import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
 import msgspec
 
-from chamberlain.matrix.errors import Forbidden, InvalidParam
-from chamberlain.matrix.types import JsonObject
-from chamberlain.rooms.summaries import RoomSummary, Summaries
+from chamberlain.matrix.errors import Forbidden, InvalidParam, NotFound
+from chamberlain.rooms.ports import Elsewhere
+from chamberlain.rooms.shown import HierarchyRoom, RemoteSpace
+from chamberlain.rooms.space_walk import MAX_ROOMS, SpaceWalk, View, children_of
+from chamberlain.rooms.summaries import Summaries
 from chamberlain.store import spaces
 from chamberlain.store.database import Database
-from chamberlain.store.spaces import RoomInfo
 
 MAX_PAGE: Final = 50
-MAX_ROOMS: Final = 10_000
-"""Rooms of one space that are walked through."""
-SPACE: Final = "m.space"
-_ORDER: Final = re.compile(r"[\x20-\x7e]{1,50}")
-
-
-class Child(msgspec.Struct, kw_only=True):
-    """An m.space.child event, stripped."""
-
-    type: str
-    state_key: str
-    content: JsonObject
-    sender: str
-    origin_server_ts: int
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the space really has this child."""
-        via = self.content.get("via")
-        return isinstance(via, list) and bool(via)
-
-    @property
-    def rank(self) -> tuple[bool, str, int, str]:
-        """What children are sorted by."""
-        order = self.content.get("order")
-        ordered = isinstance(order, str) and _ORDER.fullmatch(order) is not None
-        return not ordered, str(order) if ordered else "", self.origin_server_ts, self.state_key
-
-
-class HierarchyRoom(RoomSummary, omit_defaults=True, kw_only=True):
-    """A room of the tree, and its own children where it is a space."""
-
-    children_state: list[Child]
-
-
-class View(msgspec.Struct, frozen=True, array_like=True):
-    """How a tree is walked. `max_depth` None: to its end."""
-
-    max_depth: int | None = None
-    suggested_only: bool = False
+MAX_CHILDREN: Final = 1_000
+"""Children that another server is told of."""
 
 
 class _Token(msgspec.Struct, frozen=True, array_like=True):
@@ -66,14 +27,18 @@ class _Token(msgspec.Struct, frozen=True, array_like=True):
 class Spaces:
     """Shows the trees of spaces."""
 
-    def __init__(self, db: Database, summaries: Summaries) -> None:
+    def __init__(self, db: Database, summaries: Summaries, elsewhere: Elsewhere, server_name: str) -> None:
         self._db = db
         self._summaries = summaries
+        self._elsewhere = elsewhere
+        self._server_name = server_name
 
     async def hierarchy(
         self, user_id: str, room_id: str, view: View, *, limit: int | None, start: str | None
     ) -> tuple[list[HierarchyRoom], str | None]:
         """Give a part of a space's tree, depth first, each room once, and the token of the next part.
+
+        Rooms that this server is not in are those that servers which know them tell of.
 
         Raises:
             InvalidParam: a limit below 1, a depth below 0, a token that is none or of another view.
@@ -83,53 +48,41 @@ class Spaces:
             raise InvalidParam("`limit` is at least 1 and `max_depth` not negative")
         skip = _parse(start, view)
         size = min(limit or MAX_PAGE, MAX_PAGE)
-        root = (await self._db.read(spaces.list_infos, (room_id,), user_id)).get(room_id)
-        if root is None or not await self._summaries.may_see(root, user_id):
-            raise Forbidden("You may not see this room")
+        walk = SpaceWalk(self._db, self._summaries, self._elsewhere, self._server_name, user_id, view)
         rooms: list[HierarchyRoom] = []
         index = 0
-        async for info, children in self._walk(root, user_id, view):
+        async for room in walk.rooms(room_id):
             if index >= skip + size:
                 return rooms, _token(_Token(view, index))
             if index >= skip:
-                summary = msgspec.structs.asdict(await self._summaries.summarize(info))
-                rooms.append(HierarchyRoom(children_state=children, **summary))
+                rooms.append(room)
             index += 1
+        if index == 0:
+            raise Forbidden("You may not see this room")
         return rooms, None
 
-    async def _walk(
-        self, root: RoomInfo, user_id: str, view: View
-    ) -> AsyncIterator[tuple[RoomInfo, list[Child]]]:
-        """Give each room of the tree that the user may see, with its children."""
-        waiting = [(root, 0)]
-        seen: set[str] = set()
-        while waiting and len(seen) < MAX_ROOMS:
-            info, depth = waiting.pop()
-            if info.room_id in seen:
-                continue
-            seen.add(info.room_id)
-            if not await self._summaries.may_see(info, user_id):
-                continue
-            children = await self._children(info, view)
-            yield info, children
-            if children and (view.max_depth is None or depth < view.max_depth):
-                ids = [child.state_key for child in children if child.state_key not in seen]
-                known = await self._db.snapshot(spaces.list_infos, ids, user_id)
-                waiting.extend((known[child], depth + 1) for child in reversed(ids) if child in known)
+    async def for_server(self, server: str, room_id: str, *, suggested_only: bool) -> RemoteSpace:
+        """Give another server a room and those of its children that it may know of.
 
-    async def _children(self, info: RoomInfo, view: View) -> list[Child]:
-        if info.room_type != SPACE:
-            return []
-        events = await self._db.snapshot(spaces.list_children, info.room_id)
-        children = [msgspec.json.decode(client, type=Child) for client in events]
-        return sorted(
-            (
-                child
-                for child in children
-                if child.is_valid and (not view.suggested_only or child.content.get("suggested") is True)
-            ),
-            key=lambda child: child.rank,
-        )
+        Raises:
+            NotFound: this server is not in the room, or the other one may not know of it.
+        """
+        info = (await self._db.read(spaces.list_infos, (room_id,), None)).get(room_id)
+        if info is None or not info.local_joined or not await self._summaries.may_show(info, server):
+            raise NotFound("There is no such room")
+        children = (await children_of(self._db, info, suggested_only=suggested_only))[:MAX_CHILDREN]
+        summary = msgspec.structs.asdict(await self._summaries.summarize(info))
+        ids = [child.state_key for child in children]
+        known = await self._db.snapshot(spaces.list_infos, ids, None)
+        shown = {
+            child: await self._summaries.summarize(known[child])
+            for child in ids
+            if child in known
+            and known[child].local_joined
+            and await self._summaries.may_show(known[child], server)
+        }
+        closed = frozenset(child for child in ids if child in known and child not in shown)
+        return RemoteSpace(HierarchyRoom(children_state=children, **summary), shown, closed)
 
 
 def _token(token: _Token) -> str:

@@ -24,7 +24,7 @@ from chamberlain.rooms.pipeline.notifications import Notifications
 from chamberlain.rooms.pipeline.outliers import Outliers
 from chamberlain.rooms.pipeline.resolve import Resolve
 from chamberlain.rooms.pipeline.submit import Submit
-from chamberlain.rooms.ports import KeyRing, Profiles, RemoteServers, Rulesets
+from chamberlain.rooms.ports import Elsewhere, KeyRing, Profiles, RemoteServers, Rulesets
 from chamberlain.rooms.profile_fanout import ProfileFanout
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
@@ -159,6 +159,7 @@ def build_rooms(
     rulesets: Rulesets,
     key_ring: KeyRing,
     remotes: RemoteServers,
+    elsewhere: Elsewhere,
 ) -> Rooms:
     """Make the services of rooms."""
     tasks = Tasks()
@@ -174,8 +175,8 @@ def build_rooms(
     create = CreateRoom(
         submit, profiles, clock, rng, server_name=server_name, default_version=default_version
     )
-    aliases = Aliases(db, clock, heads, server_name)
-    summaries = Summaries(db, heads, aliases)
+    aliases = Aliases(db, clock, heads, server_name, elsewhere)
+    summaries = Summaries(db, heads, aliases, elsewhere, server_name)
     inheritance = Inheritance(db, heads)
     reading = Reading(db, heads)
     search_index = SearchIndex(db, clock)
@@ -194,11 +195,11 @@ def build_rooms(
         reading=reading,
         typing=typing,
         receipts=Receipts(db, clock, heads),
-        directory=Directory(db, clock, heads, submit, aliases),
+        directory=Directory(db, clock, heads, submit, aliases, elsewhere),
         upgrade=Upgrade(db, clock, rng, heads, submit, inheritance),
         profile_fanout=ProfileFanout(db, clock, heads, submit, profiles),
         summaries=summaries,
-        spaces=Spaces(db, summaries),
+        spaces=Spaces(db, summaries, elsewhere, server_name),
         history=history,
         relations=Relations(db, clock),
         threads=Threads(db, clock, heads),

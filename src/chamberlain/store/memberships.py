@@ -112,13 +112,25 @@ async def servers_in(tx: Read, room_id: str) -> list[str]:
     return sorted(row[0] for row in rows)
 
 
-async def has_joined_from(tx: Read, room_id: str, server: str) -> bool:
-    """Say whether any user of another server is joined to the room."""
+async def servers_by_age(tx: Read, room_id: str, limit: int) -> list[str]:
+    """Give other servers that have users joined to the room, those that have been in it longest first."""
+    rows = await tx.all(
+        "SELECT server FROM memberships WHERE room_id = :room_id AND membership = 'join' AND server IS NOT NULL"
+        " GROUP BY server ORDER BY min(joined_position), server LIMIT :limit",
+        room_id=room_id,
+        limit=limit,
+    )
+    return [row[0] for row in rows]
+
+
+async def has_from(tx: Read, room_id: str, server: str, memberships: Collection[str]) -> bool:
+    """Say whether any user of another server is one of `memberships` in the room."""
     found = await tx.value(
-        "SELECT 1 FROM memberships WHERE room_id = :room_id AND membership = 'join'"
-        " AND server IS NOT NULL AND server = :server LIMIT 1",
+        "SELECT 1 FROM memberships WHERE room_id = :room_id AND server IS NOT NULL AND server = :server"
+        " AND membership = ANY(:memberships) LIMIT 1",
         room_id=room_id,
         server=server,
+        memberships=list(memberships),
     )
     return found is not None
 

@@ -26,6 +26,7 @@ class RoomInfo(msgspec.Struct, frozen=True):
     encryption: str | None
     room_type: str | None
     joined: int
+    local_joined: int
     membership: str | None
 
 
@@ -33,7 +34,7 @@ async def list_infos(tx: Read, room_ids: Collection[str], user_id: str | None) -
     """Give those of the rooms that the server knows, by id."""
     rows = await tx.all(
         "SELECT r.room_id, r.version, s.name, s.topic, s.avatar_url, s.canonical_alias, s.join_rule,"
-        " s.history_visibility, s.guest_access, s.encryption, s.room_type, s.joined, m.membership"
+        " s.history_visibility, s.guest_access, s.encryption, s.room_type, s.joined, s.local_joined, m.membership"
         " FROM rooms r JOIN room_summaries s ON s.room_id = r.room_id"
         " LEFT JOIN memberships m ON m.room_id = r.room_id AND m.user_id = :user_id"
         " WHERE r.room_id = ANY(:room_ids)",

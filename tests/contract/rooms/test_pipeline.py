@@ -22,7 +22,7 @@ from chamberlain.store.database import Database
 from chamberlain.store.memberships import members_of
 from chamberlain.store.state.read import current, full_by_name
 from chamberlain.store.tx import Read, Write
-from tests.support.nobody import NoKeys, no_servers
+from tests.support.nobody import NoKeys, no_rooms, no_servers
 
 ALICE = "@alice:example.org"
 BOB = "@bob:example.org"
@@ -57,6 +57,7 @@ def worker(db: Database) -> Rooms:
         rulesets=NoRulesets(),
         key_ring=NoKeys(),
         remotes=no_servers(),
+        elsewhere=no_rooms(),
     )
 
 
@@ -258,7 +259,7 @@ async def test_a_room_whose_alias_is_taken_is_not_made(db: Database, services: R
     with pytest.raises(MatrixError) as refused:
         await services.create.create_room(BOB, RoomOptions(room_alias_name="here"))
     assert refused.value.code == ErrCode.ROOM_IN_USE
-    assert await services.aliases.get("#here:example.org") == first
+    assert await services.aliases.room_of("#here:example.org") == first
 
     async def count(tx: Read) -> int:
         found: int = await tx.value("SELECT COUNT(*) FROM rooms")

@@ -16,7 +16,7 @@ from chamberlain.store import kinds
 from chamberlain.store.database import Database
 from chamberlain.store.memberships import find
 from chamberlain.store.tx import Read, Write
-from tests.support.nobody import NoKeys, no_servers
+from tests.support.nobody import NoKeys, no_rooms, no_servers
 from tests.support.server import until
 
 ALICE = "@alice:example.org"
@@ -64,6 +64,7 @@ async def workers(db: Database, names: Names) -> AsyncIterator[list[Rooms]]:
             rulesets=NoRulesets(),
             key_ring=NoKeys(),
             remotes=no_servers(),
+            elsewhere=no_rooms(),
         )
         for _ in range(2)
     ]

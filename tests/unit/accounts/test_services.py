@@ -24,6 +24,7 @@ from chamberlain.runtime.http_client import AddressRules, HttpClient
 from chamberlain.store import registration_tokens as token_rows
 from chamberlain.store.database import Database
 from tests.support.clock import FakeClock
+from tests.support.nobody import no_profiles
 from tests.support.rng import SeededRng
 
 HTTP = HttpClient(AddressRules((), ()))
@@ -34,7 +35,9 @@ TWO_STAGES = [("m.login.registration_token", "m.login.dummy"), ("m.other",)]
 def accounts(db: Database, clock: FakeClock) -> Accounts:
     """The bundle, with cheap hashes."""
     settings = PasswordSettings(hash_cost="lowest")
-    return build_accounts(db, clock, SeededRng(), "x.org", RegistrationSettings(enabled=True), settings, HTTP)
+    return build_accounts(
+        db, clock, SeededRng(), "x.org", RegistrationSettings(enabled=True), settings, HTTP, no_profiles()
+    )
 
 
 async def prove(kind: str, given: JsonObject) -> str | None:
@@ -103,7 +106,9 @@ async def test_sessions_are_bound_and_end(accounts: Accounts, clock: FakeClock) 
 async def test_workers_know_each_others_sessions(db: Database, accounts: Accounts, clock: FakeClock) -> None:
     """A session that one worker gave out is good at another."""
     settings = PasswordSettings(hash_cost="lowest")
-    other = build_accounts(db, clock, SeededRng(2), "x.org", RegistrationSettings(), settings, HTTP)
+    other = build_accounts(
+        db, clock, SeededRng(2), "x.org", RegistrationSettings(), settings, HTTP, no_profiles()
+    )
     await accounts.uia.start()
     await other.uia.start()
     session = (await challenge(accounts.uia, None))["session"]

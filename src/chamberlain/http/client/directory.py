@@ -1,5 +1,7 @@
 """`/directory/room/{roomAlias}` and `/rooms/{roomId}/aliases` (client-server API, Room aliases)."""
 
+from collections.abc import Sequence
+
 from chamberlain.http.endpoint import Auth, Context, Limit, Path, Request, Response, endpoint
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.ids import RoomID
@@ -28,7 +30,7 @@ class AliasedRoom(Response):
     """The room that an alias names, and servers that know the room."""
 
     room_id: RoomID
-    servers: list[str]
+    servers: Sequence[str]
 
 
 class LocalAliases(Response):
@@ -46,8 +48,8 @@ class LocalAliases(Response):
 )
 async def get_room_id_by_alias(ctx: Context, request: GetAlias) -> AliasedRoom:
     """Get the room that an alias names."""
-    room_id = await ctx.services.rooms.aliases.get(request.room_alias)
-    return AliasedRoom(room_id, [ctx.services.config.server_name])
+    found = await ctx.services.rooms.aliases.find(request.room_alias)
+    return AliasedRoom(RoomID(found.room_id), found.servers)
 
 
 @endpoint(

@@ -1,15 +1,14 @@
 """`/publicRooms` and `/directory/list/room/{roomId}` (client-server API, Listing rooms)."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from chamberlain.http.endpoint import Auth, Context, Limit, Path, Query, Request, Response, endpoint
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.errors import NotFound
 from chamberlain.matrix.ids import RoomID
-from chamberlain.rooms.directory import Page
-from chamberlain.store.directory import PublicRoom, Wanted
+from chamberlain.rooms.shown import DirectoryQuery, ListedRoom, Page
 
 Visibility = Literal["public", "private"]
 
@@ -34,7 +33,7 @@ class RoomVisibility(Response):
 
 
 class GetPublicRooms(Request):
-    """Which part of the directory."""
+    """Which part of which server's directory."""
 
     limit: Query[int | None] = None
     since: Query[str | None] = None
@@ -48,10 +47,9 @@ class Filter(msgspec.Struct):
     room_types: list[str | None] | None = None
 
 
-class QueryPublicRooms(Request):
-    """Which part of the directory, and which rooms of it."""
+class SearchPublicRooms(Request):
+    """Which part of a directory, and which rooms of it."""
 
-    server: Query[str | None] = None
     limit: int | None = None
     since: str | None = None
     filter: Filter | None = None
@@ -59,25 +57,16 @@ class QueryPublicRooms(Request):
     third_party_instance_id: str | None = None
 
 
-class PublicRoomsChunk(Response):
-    """What the directory shows of a room."""
+class QueryPublicRooms(SearchPublicRooms):
+    """Which server's directory, and what of it."""
 
-    room_id: str
-    num_joined_members: int
-    world_readable: bool
-    guest_can_join: bool
-    join_rule: str
-    name: str | None = None
-    topic: str | None = None
-    avatar_url: str | None = None
-    canonical_alias: str | None = None
-    room_type: str | None = None
+    server: Query[str | None] = None
 
 
 class PublicRooms(Response):
     """A part of the directory."""
 
-    chunk: list[PublicRoomsChunk]
+    chunk: Sequence[ListedRoom]
     total_room_count_estimate: int
     next_batch: str | None = None
     prev_batch: str | None = None
@@ -117,13 +106,11 @@ async def set_room_visibility_on_directory(ctx: Context, request: SetVisibility)
     "/_matrix/client/v3/publicRooms",
     auth=Auth.OPTIONAL,
     limit=Limit.READ,
-    errors=(ErrCode.INVALID_PARAM, ErrCode.NOT_FOUND),
+    errors=(ErrCode.INVALID_PARAM, ErrCode.FORBIDDEN),
 )
 async def get_public_rooms(ctx: Context, request: GetPublicRooms) -> PublicRooms:
     """Get a part of the list of public rooms."""
-    _check_reader(ctx, request.server)
-    directory = ctx.services.rooms.directory
-    return _answer(await directory.list_public(Wanted(), limit=request.limit, since=request.since))
+    return await _list(ctx, request.server, DirectoryQuery(limit=request.limit, since=request.since))
 
 
 @endpoint(
@@ -131,49 +118,42 @@ async def get_public_rooms(ctx: Context, request: GetPublicRooms) -> PublicRooms
     "/_matrix/client/v3/publicRooms",
     auth=Auth.OPTIONAL,
     limit=Limit.READ,
-    errors=(ErrCode.INVALID_PARAM, ErrCode.NOT_FOUND),
+    errors=(ErrCode.INVALID_PARAM, ErrCode.FORBIDDEN),
 )
 async def query_public_rooms(ctx: Context, request: QueryPublicRooms) -> PublicRooms:
     """Search the list of public rooms."""
-    _check_reader(ctx, request.server)
-    by = request.filter or Filter()
-    types = None if by.room_types is None else frozenset(by.room_types)
-    directory = ctx.services.rooms.directory
-    page = await directory.list_public(
-        Wanted(by.generic_search_term, types), limit=request.limit, since=request.since
-    )
-    return _answer(page)
+    return await _list(ctx, request.server, query_of(request))
 
 
-def _check_reader(ctx: Context, server: str | None) -> None:
-    """Refuse strangers where the settings ask for a login, and the lists of servers that cannot be asked."""
+async def _list(ctx: Context, server: str | None, query: DirectoryQuery) -> PublicRooms:
+    """The list of a server, for strangers where the settings let them read it."""
     config = ctx.services.config
     if not config.directory.readable_without_login:
         _ = ctx.requester
-    if server is not None and server != config.server_name:
-        raise NotFound("The list of this server cannot be had")
+    directory = ctx.services.rooms.directory
+    if server is None or server == config.server_name:
+        return answer(await directory.list_public(query))
+    return answer(await directory.list_elsewhere(server, query))
 
 
-def _answer(page: Page) -> PublicRooms:
+def answer(page: Page) -> PublicRooms:
+    """A part of a directory as it is sent."""
     return PublicRooms(
-        chunk=[chunk_of(room) for room in page.rooms],
+        chunk=page.rooms,
         total_room_count_estimate=page.total,
         next_batch=page.next_batch,
         prev_batch=page.prev_batch,
     )
 
 
-def chunk_of(room: PublicRoom) -> PublicRoomsChunk:
-    """What clients get of a room in lists."""
-    return PublicRoomsChunk(
-        room_id=room.room_id,
-        num_joined_members=room.joined,
-        world_readable=room.history_visibility == "world_readable",
-        guest_can_join=room.guest_access == "can_join",
-        join_rule=room.join_rule or "invite",
-        name=room.name,
-        topic=room.topic,
-        avatar_url=room.avatar_url,
-        canonical_alias=room.canonical_alias,
-        room_type=room.room_type,
+def query_of(request: SearchPublicRooms) -> DirectoryQuery:
+    """What a request wants of a directory."""
+    by = request.filter or Filter()
+    return DirectoryQuery(
+        limit=request.limit,
+        since=request.since,
+        term=by.generic_search_term,
+        types=None if by.room_types is None else frozenset(by.room_types),
+        network=request.third_party_instance_id,
+        all_networks=request.include_all_networks,
     )

@@ -4,7 +4,7 @@ import msgspec
 
 from chamberlain.http.endpoint import Auth, Context, Limit, Path, Query, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.rooms.summaries import RoomSummary
+from chamberlain.rooms.shown import RoomSummary
 
 
 class GetRoomSummary(Request):
@@ -35,5 +35,7 @@ async def get_room_summary(ctx: Context, request: GetRoomSummary) -> OwnRoomSumm
     """Get what a room tells of itself to those who may join it or look in."""
     requester = ctx.found_requester
     user_id = None if requester is None else requester.user_id
-    summary, membership = await ctx.services.rooms.summaries.get(request.room_id_or_alias, user_id)
+    summary, membership = await ctx.services.rooms.summaries.get(
+        request.room_id_or_alias, user_id, request.via
+    )
     return OwnRoomSummary(membership=membership, **msgspec.structs.asdict(summary))

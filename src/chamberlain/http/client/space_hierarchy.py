@@ -5,7 +5,8 @@ import msgspec
 from chamberlain.http.endpoint import Auth, Context, Limit, Path, Query, Request, Response, endpoint
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.ids import RoomID
-from chamberlain.rooms.spaces import HierarchyRoom, View
+from chamberlain.rooms.shown import HierarchyRoom
+from chamberlain.rooms.space_walk import View
 
 
 class GetSpaceHierarchy(Request):
