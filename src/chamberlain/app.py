@@ -148,6 +148,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         key_ring=remotes.key_ring,
         remotes=RemoteServers(remotes.client),
         elsewhere=remotes.rooms,
+        handshakes=remotes.handshakes,
     )
     sync = build_sync(
         db,
@@ -159,7 +160,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         max_timeout_ms=config.sync.max_timeout_ms,
         presence=config.presence.enabled,
     )
-    federation = build_federation(db, clock, rng, remotes, devices, rooms, sync)
+    federation = build_federation(db, clock, rng, remotes, accounts, devices, rooms, sync)
     admin = build_admin(
         db,
         clock,

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from chamberlain.federation.client import FederationClient
+from chamberlain.federation.handshakes import Handshakes
 from chamberlain.federation.remote_profiles import RemoteProfiles
 from chamberlain.federation.remote_rooms import RemoteRooms
 from chamberlain.federation.remote_servers import RemoteServers
@@ -49,3 +50,8 @@ def no_rooms() -> RemoteRooms:
 def no_profiles() -> RemoteProfiles:
     """Users elsewhere have no profiles."""
     return RemoteProfiles(Clock(), Tasks(), NoClient())
+
+
+def no_handshakes() -> Handshakes:
+    """Handshakes, none of which comes to anything."""
+    return Handshakes(NoClient())

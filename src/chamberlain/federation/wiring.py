@@ -1,10 +1,13 @@
 """The services of federation, made and bundled."""
 
+from chamberlain.accounts.wiring import Accounts
 from chamberlain.config.federation import Federation as Settings
 from chamberlain.devices.wiring import Devices
 from chamberlain.federation.availability import Destinations
 from chamberlain.federation.client import FederationClient
 from chamberlain.federation.gate import FederationGate
+from chamberlain.federation.handshakes import Handshakes
+from chamberlain.federation.inbound.memberships import Memberships
 from chamberlain.federation.inbound.wiring import Inbound
 from chamberlain.federation.key_ring import KeyRing
 from chamberlain.federation.remote_profiles import RemoteProfiles
@@ -29,6 +32,7 @@ class Remotes:
         "availability",
         "client",
         "gate",
+        "handshakes",
         "key_ring",
         "profiles",
         "rooms",
@@ -55,6 +59,7 @@ class Remotes:
         self.gate = FederationGate(settings)
         self.availability = Destinations(db, clock, rng)
         self.client = FederationClient(transport, self.gate, self.availability, server_name, signing_key)
+        self.handshakes = Handshakes(self.client)
         self.key_ring = KeyRing(clock, self.client, server_name, signing_key)
         self.profiles = RemoteProfiles(clock, self._tasks, self.client)
         self.rooms = RemoteRooms(clock, self._tasks, self.client)
@@ -76,11 +81,14 @@ class Remotes:
 class Federation:
     """What is exchanged with other servers: made after the rooms that it is about."""
 
-    __slots__ = ("inbound", "remotes", "room_reading")
+    __slots__ = ("inbound", "memberships", "remotes", "room_reading")
 
-    def __init__(self, remotes: Remotes, *, inbound: Inbound, room_reading: RoomReading) -> None:
+    def __init__(
+        self, remotes: Remotes, *, inbound: Inbound, memberships: Memberships, room_reading: RoomReading
+    ) -> None:
         self.remotes = remotes
         self.inbound = inbound
+        self.memberships = memberships
         self.room_reading = room_reading
 
     async def start(self) -> None:
@@ -93,11 +101,19 @@ class Federation:
 
 
 def build_federation(
-    db: Database, clock: Clock, rng: Rng, remotes: Remotes, devices: Devices, rooms: Rooms, sync: Sync
+    db: Database,
+    clock: Clock,
+    rng: Rng,
+    remotes: Remotes,
+    accounts: Accounts,
+    devices: Devices,
+    rooms: Rooms,
+    sync: Sync,
 ) -> Federation:
     """Make the services."""
     return Federation(
         remotes,
         inbound=Inbound(db, clock, devices, rooms, sync),
+        memberships=Memberships(db, accounts.users, rooms, remotes.handshakes, remotes.signing_key),
         room_reading=RoomReading(db, clock, rooms.heads, remotes.server_name),
     )

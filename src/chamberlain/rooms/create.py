@@ -1,5 +1,6 @@
 """Creating rooms: from the options of a client to the first events (client-server API, Creation)."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
@@ -12,10 +13,13 @@ from chamberlain.matrix.events import Draft
 from chamberlain.matrix.ids import RoomID, parse_room_alias, parse_user_id
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import RoomVersion, get_room_version
+from chamberlain.rooms.invite_permission import InvitePermission
+from chamberlain.rooms.invites import Invites
 from chamberlain.rooms.membership import profile_content
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import Profiles
 from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.log import get_logger
 from chamberlain.runtime.rng import Rng
 
 Preset = Literal["private_chat", "public_chat", "trusted_private_chat"]
@@ -23,11 +27,14 @@ State = tuple[str, str, JsonObject]
 """Type, state key and content of a state event that is to be."""
 MAX_INVITES: Final = 200
 MAX_INITIAL_STATE: Final = 200
+INVITES_AT_ONCE: Final = 8
+"""So many other servers are asked at a time."""
 _PRESETS: Final[Mapping[Preset, tuple[str, str, str]]] = {
     "private_chat": ("invite", "shared", "can_join"),
     "trusted_private_chat": ("invite", "shared", "can_join"),
     "public_chat": ("public", "shared", "forbidden"),
 }
+_log = get_logger("rooms")
 
 
 class InitialState(msgspec.Struct):
@@ -61,6 +68,8 @@ class CreateRoom:
         self,
         submit: Submit,
         profiles: Profiles,
+        invites: Invites,
+        permission: InvitePermission,
         clock: Clock,
         rng: Rng,
         *,
@@ -69,6 +78,8 @@ class CreateRoom:
     ) -> None:
         self._submit = submit
         self._profiles = profiles
+        self._invites = invites
+        self._permission = permission
         self._clock = clock
         self._rng = rng
         self._server_name = server_name
@@ -77,9 +88,11 @@ class CreateRoom:
     async def create_room(self, creator: str, options: RoomOptions) -> RoomID:
         """Have a new room with all that the options ask for, or none; give its id.
 
+        Users of other servers are invited once it is there; it stays where their servers cannot be reached.
+
         Raises:
             MatrixError: UNSUPPORTED_ROOM_VERSION; ROOM_IN_USE where the alias is taken; INVALID_ROOM_STATE where
-                the options contradict one another.
+                the options contradict one another; INVITE_BLOCKED.
             BadJson, InvalidParam: an option that no room can have.
         """
         asked = options.room_version
@@ -88,18 +101,36 @@ class CreateRoom:
             raise InvalidParam("Too many invitations or too much initial state")
         invited = list(dict.fromkeys(str(parse_user_id(user_id)) for user_id in options.invite))
         alias = self._alias(options.room_alias_name)
-        plan = _Plan(creator, options, version, invited, alias)
+        here = [user_id for user_id in invited if self._invites.is_ours(user_id)]
+        for user_id in here:
+            await self._permission.must_allow(user_id)
+        plan = _Plan(creator, options, version, invited, here, alias)
         plan.creator_profile = profile_content(*await self._profiles.in_rooms(creator))
         for user_id in invited:
             plan.profiles[user_id] = profile_content(*await self._profiles.in_rooms(user_id))
         room_id = new_room_id(self._rng, self._server_name)
         drafts = state_drafts(room_id, creator, self._clock.now(), plan.events())
         try:
-            return await self._submit.create(
+            made = await self._submit.create(
                 room_id, version, drafts, alias=alias, published=options.visibility == "public"
             )
         except Forbidden as error:
             raise MatrixError(ErrCode.INVALID_ROOM_STATE, error.message) from error
+        await self._invite_others(creator, made, plan)
+        return made
+
+    async def _invite_others(self, creator: str, room_id: RoomID, plan: "_Plan") -> None:
+        free = asyncio.Semaphore(INVITES_AT_ONCE)
+
+        async def invite(user_id: str) -> None:
+            async with free:
+                try:
+                    await self._invites.invite(creator, room_id, user_id, plan.invitation(user_id))
+                except MatrixError as error:
+                    _log.warning("a user was not invited", room_id=room_id, user_id=user_id, error=str(error))
+
+        others = (user_id for user_id in plan.invited if not self._invites.is_ours(user_id))
+        await asyncio.gather(*map(invite, others))
 
     def _alias(self, localpart: str | None) -> str | None:
         if localpart is None:
@@ -138,12 +169,14 @@ class _Plan:
         options: RoomOptions,
         version: RoomVersion,
         invited: list[str],
+        invited_here: list[str],
         alias: str | None,
     ) -> None:
         self._creator = creator
         self._options = options
         self._version = version
-        self._invited = invited
+        self.invited = invited
+        self._invited_here = invited_here
         self._alias = alias
         self._preset: Preset = options.preset or (
             "public_chat" if options.visibility == "public" else "private_chat"
@@ -178,7 +211,7 @@ class _Plan:
             events.append(("m.room.name", "", {"name": options.name}))
         if options.topic is not None:
             events.append(("m.room.topic", "", _topic(options.topic)))
-        events.extend((MEMBER, user_id, self._invitation(user_id)) for user_id in self._invited)
+        events.extend((MEMBER, user_id, self.invitation(user_id)) for user_id in self._invited_here)
         return events
 
     def _create_content(self) -> JsonObject:
@@ -193,7 +226,7 @@ class _Plan:
                 raise BadJson("`additional_creators` must be a list of user IDs")
             creators = [str(parse_user_id(user_id)) for user_id in additional]
             if self._preset == "trusted_private_chat":
-                creators.extend(self._invited)
+                creators.extend(self.invited)
             if creators:
                 content["additional_creators"] = list(dict.fromkeys(creators))
         return content
@@ -202,7 +235,7 @@ class _Plan:
         infinite = self._version.creators_have_infinite_power
         users: dict[str, int] = {} if infinite else {self._creator: 100}
         if self._preset == "trusted_private_chat" and not infinite:
-            users.update(dict.fromkeys(self._invited, 100))
+            users.update(dict.fromkeys(self.invited, 100))
         levels: JsonObject = {
             "users": users,
             "users_default": 0,
@@ -242,7 +275,8 @@ class _Plan:
             events.append((state.type, state.state_key, state.content))
         return events
 
-    def _invitation(self, user_id: str) -> JsonObject:
+    def invitation(self, user_id: str) -> JsonObject:
+        """The content of the event that invites a user."""
         direct: JsonObject = {"is_direct": True} if self._options.is_direct else {}
         return {"membership": "invite"} | direct | self.profiles[user_id]
 

@@ -1,21 +1,22 @@
 """Joining, inviting, leaving, kicking, banning, knocking (client-server API, Room membership)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from chamberlain.matrix.auth_rules.selection import AUTHORIZER
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
-from chamberlain.matrix.event_types import JOIN_RULES, MEMBER
+from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import EventID, RoomID
 from chamberlain.matrix.types import JsonObject, text_of
 from chamberlain.rooms.inheritance import Inheritance
+from chamberlain.rooms.invites import Invites
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.rooms.ports import LeaveGuard, Profiles
-from chamberlain.rooms.power import levels_in
-from chamberlain.rooms.restricted import RESTRICTED, allowed_rooms, is_in_any
+from chamberlain.rooms.remote_membership import RemoteMembership
+from chamberlain.rooms.restricted import find_authorizer
 from chamberlain.store import memberships
 from chamberlain.store.database import Database
 
@@ -34,13 +35,22 @@ class Membership:
     """Changes what a user is in a room."""
 
     def __init__(
-        self, db: Database, heads: Heads, submit: Submit, profiles: Profiles, inheritance: Inheritance
+        self,
+        db: Database,
+        heads: Heads,
+        submit: Submit,
+        profiles: Profiles,
+        inheritance: Inheritance,
+        remote: RemoteMembership,
+        invites: Invites,
     ) -> None:
         self._db = db
         self._heads = heads
         self._submit = submit
         self._profiles = profiles
         self._inheritance = inheritance
+        self._remote = remote
+        self._invites = invites
         self.leave_guard: LeaveGuard | None = None
         """Set by who must be able to refuse that users leave: server notices."""
 
@@ -52,29 +62,48 @@ class Membership:
         reason: str | None = None,
         third_party_signed: JsonObject | None = None,
         content: JsonObject | None = None,
+        servers: Sequence[str] = (),
     ) -> EventID:
         """Have the user in the room; a user who is in it stays as they are.
 
         `content`: what else the member event is to hold; what decides over the join is left out of it.
+        `servers`: those that may be in the room, where this one is not.
 
         Raises:
-            NotFound: there is no such room.
+            NotFound: there is no such room, or no server is known that is in it.
             Forbidden: the join rules or a ban keep the user out.
+            MatrixError: what other servers say against it, or that they cannot be reached.
         """
-        current = await self._heads.current(room_id, MEMBER, user_id)
-        if current is not None and current.content.get("membership") == "join":
-            return current.event_id
         extra: JsonObject = {key: value for key, value in (content or {}).items() if key not in _OURS}
         if third_party_signed is not None:
             extra["third_party_invite"] = {"signed": third_party_signed}
-        authorizer = await self._authorizer(room_id, current)
-        if authorizer is not None:
-            if not await is_in_any(self._db, await allowed_rooms(self._heads, room_id), user_id):
-                raise Forbidden("You are in none of the rooms whose members may join")
-            extra[AUTHORIZER] = authorizer
-        event_id = await self._change(user_id, room_id, user_id, "join", reason, extra)
+        event_id: EventID | None = None
+        if await self._remote.is_elsewhere(room_id, user_id):
+            whole = await self._content(user_id, "join", reason, extra)
+            event_id = await self._remote.join(user_id, room_id, servers, whole)
+        if event_id is None:
+            current = await self._heads.current(room_id, MEMBER, user_id)
+            if current is not None and membership_of(current) == "join":
+                return current.event_id
+            event_id = await self._join_here(user_id, room_id, reason, extra)
         await self._inheritance.after_join(user_id, room_id)
         return event_id
+
+    async def _join_here(self, user_id: str, room_id: str, reason: str | None, extra: JsonObject) -> EventID:
+        """Have the user join a room that this server is in."""
+        try:
+            authorizer = await find_authorizer(self._db, self._heads, room_id, user_id, is_ours=True)
+        except MatrixError as error:
+            if error.code is not ErrCode.UNABLE_TO_GRANT_JOIN:
+                raise
+            whole = await self._content(user_id, "join", reason, extra)
+            event_id = await self._remote.join_by_authority(user_id, room_id, whole)
+            if event_id is None:
+                raise
+            return event_id
+        if authorizer is not None:
+            extra = extra | {AUTHORIZER: authorizer}
+        return await self._change(user_id, room_id, user_id, "join", reason, extra)
 
     async def leave(self, user_id: str, room_id: str, *, reason: str | None = None) -> EventID:
         """Have the user out of the room: a member leaves, an invitation is rejected, a knock retracted.
@@ -84,6 +113,9 @@ class Membership:
             Forbidden: the user is not in the room, or is banned.
             MatrixError: CANNOT_LEAVE_SERVER_NOTICE_ROOM.
         """
+        if await self._remote.is_elsewhere(room_id, user_id):
+            content = await self._content(user_id, "leave", reason)
+            return await self._remote.leave(user_id, room_id, content)
         current = await self._heads.current(room_id, MEMBER, user_id)
         membership = membership_of(current)
         if current is None or membership not in IN_ROOM:
@@ -108,9 +140,11 @@ class Membership:
         Raises:
             NotFound: there is no such room.
             Forbidden: the sender may not invite, or the target is in the room or banned.
+            MatrixError: INVITE_BLOCKED; what the target's server says against it, or that it cannot be reached.
         """
         extra: JsonObject = {"is_direct": True} if is_direct else {}
-        return await self._change(sender, room_id, target, "invite", reason, extra)
+        content = await self._content(target, "invite", reason, extra)
+        return await self._invites.invite(sender, room_id, target, content)
 
     async def kick(self, sender: str, room_id: str, target: str, *, reason: str | None = None) -> EventID:
         """Have the target out of the room.
@@ -146,13 +180,19 @@ class Membership:
             raise MatrixError(ErrCode.BAD_STATE, "The user is not banned", status=403)
         return await self._change(sender, room_id, target, "leave", reason)
 
-    async def knock(self, user_id: str, room_id: str, *, reason: str | None = None) -> EventID:
-        """Have the user ask to be let in.
+    async def knock(
+        self, user_id: str, room_id: str, *, reason: str | None = None, servers: Sequence[str] = ()
+    ) -> EventID:
+        """Have the user ask to be let in. `servers`: those that may be in the room, where this one is not.
 
         Raises:
-            NotFound: there is no such room.
+            NotFound: there is no such room, or no server is known that is in it.
             Forbidden: the join rules do not allow it, or the user is in the room, invited or banned.
+            MatrixError: what other servers say against it, or that they cannot be reached.
         """
+        if await self._remote.is_elsewhere(room_id, user_id):
+            content = await self._content(user_id, "knock", reason)
+            return await self._remote.knock(user_id, room_id, servers, content)
         return await self._change(user_id, room_id, user_id, "knock", reason)
 
     async def forget(self, user_id: str, room_id: str) -> None:
@@ -183,25 +223,25 @@ class Membership:
         extra: Mapping[str, Any] | None = None,
     ) -> EventID:
         await self._heads.get(room_id)
+        shows_profile = membership in ("join", "knock") or sender == target
+        content = await self._content(target, membership, reason, extra, shows_profile=shows_profile)
+        return await self._submit.send(sender, room_id, MEMBER, content, state_key=target)
+
+    async def _content(
+        self,
+        user_id: str,
+        membership: str,
+        reason: str | None,
+        extra: Mapping[str, Any] | None = None,
+        *,
+        shows_profile: bool = True,
+    ) -> JsonObject:
         content: JsonObject = {"membership": membership}
-        if membership in ("join", "knock", "invite") or sender == target:
-            content |= profile_content(*await self._profiles.in_rooms(target))
+        if shows_profile:
+            content |= profile_content(*await self._profiles.in_rooms(user_id))
         if reason is not None:
             content["reason"] = reason
-        return await self._submit.send(sender, room_id, MEMBER, content | dict(extra or {}), state_key=target)
-
-    async def _authorizer(self, room_id: str, current: Event | None) -> str | None:
-        """The local member who vouches for a restricted join; None where nobody needs to."""
-        rules = await self._heads.current(room_id, JOIN_RULES)
-        rule = rules.content.get("join_rule") if rules is not None else None
-        if rule not in RESTRICTED or membership_of(current) == "invite":
-            return None
-        local = await self._db.read(memberships.local_members, room_id, ("join",))
-        levels = await levels_in(self._heads, room_id)
-        able = [user_id for user_id in local if levels.user_level(user_id) >= levels.invite]
-        if not able:
-            raise MatrixError(ErrCode.UNABLE_TO_GRANT_JOIN, "Nobody here may let you into this room")
-        return max(able, key=levels.user_level)
+        return content | dict(extra or {})
 
 
 def membership_of(event: Event | None) -> str | None:

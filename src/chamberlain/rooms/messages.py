@@ -4,10 +4,12 @@ from typing import Final
 
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import BadJson, Forbidden, MatrixError, NotFound
-from chamberlain.matrix.event_types import CANONICAL_ALIAS, REDACTION
-from chamberlain.matrix.ids import EventID
+from chamberlain.matrix.event_types import CANONICAL_ALIAS, MEMBER, REDACTION
+from chamberlain.matrix.ids import EventID, is_valid_user_id
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.aliases import Aliases
+from chamberlain.rooms.invites import Invites
+from chamberlain.rooms.joined import is_ours
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit, Txn
 from chamberlain.store import events, relations
@@ -19,11 +21,14 @@ THREAD: Final = "m.thread"
 class Messages:
     """What members send."""
 
-    def __init__(self, db: Database, heads: Heads, submit: Submit, aliases: Aliases) -> None:
+    def __init__(
+        self, db: Database, heads: Heads, submit: Submit, aliases: Aliases, invites: Invites
+    ) -> None:
         self._db = db
         self._heads = heads
         self._submit = submit
         self._aliases = aliases
+        self._invites = invites
 
     async def send(
         self,
@@ -66,7 +71,8 @@ class Messages:
 
         Raises:
             Forbidden: the sender is not in the room, or has not the power.
-            MatrixError: BAD_ALIAS for a canonical alias that is no alias of the room; TOO_LARGE.
+            MatrixError: BAD_ALIAS for a canonical alias that is no alias of the room; TOO_LARGE; what an invited
+                user or their server has against it.
         """
         head = await self._heads.find(room_id)
         if head is None:
@@ -76,6 +82,11 @@ class Messages:
             return present.event_id
         if kind == CANONICAL_ALIAS and state_key == "":
             await self._aliases.check_canonical(room_id, content, present)
+        if kind == MEMBER:
+            if not is_ours(head) and head.summary["joined"]:
+                raise Forbidden("You are not in this room")
+            if content.get("membership") == "invite" and is_valid_user_id(state_key):
+                return await self._invites.invite(sender, room_id, state_key, content)
         return await self._submit.send(sender, room_id, kind, content, state_key=state_key, ts=ts)
 
     async def redact(

@@ -5,12 +5,16 @@ from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.create import CreateRoom
 from chamberlain.rooms.directory import Directory
 from chamberlain.rooms.guests import Guests
+from chamberlain.rooms.handshake import Handshakes
 from chamberlain.rooms.history import History
 from chamberlain.rooms.inheritance import Inheritance
 from chamberlain.rooms.initial_sync import InitialSync
+from chamberlain.rooms.invite_permission import InvitePermission
+from chamberlain.rooms.invites import Invites
 from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.mutual import Mutual
+from chamberlain.rooms.outside import Outside
 from chamberlain.rooms.pipeline.accept import Accept
 from chamberlain.rooms.pipeline.backfill import Backfill
 from chamberlain.rooms.pipeline.checks import Checks
@@ -29,11 +33,13 @@ from chamberlain.rooms.profile_fanout import ProfileFanout
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
 from chamberlain.rooms.relations import Relations
+from chamberlain.rooms.remote_membership import RemoteMembership
 from chamberlain.rooms.reports import Reports
 from chamberlain.rooms.search import Search
 from chamberlain.rooms.search_index import SearchIndex
 from chamberlain.rooms.spaces import Spaces
 from chamberlain.rooms.summaries import Summaries
+from chamberlain.rooms.templates import Templates
 from chamberlain.rooms.threads import Threads
 from chamberlain.rooms.typing import Typing
 from chamberlain.rooms.upgrade import Upgrade
@@ -50,6 +56,7 @@ class Rooms:
         "_tasks",
         "accept",
         "aliases",
+        "checks",
         "create",
         "directory",
         "guests",
@@ -57,9 +64,12 @@ class Rooms:
         "history",
         "imports",
         "initial_sync",
+        "invite_permission",
+        "invites",
         "membership",
         "messages",
         "mutual",
+        "outside",
         "profile_fanout",
         "reading",
         "receipts",
@@ -70,6 +80,7 @@ class Rooms:
         "spaces",
         "submit",
         "summaries",
+        "templates",
         "threads",
         "typing",
         "upgrade",
@@ -103,6 +114,11 @@ class Rooms:
         guests: Guests,
         accept: Accept,
         imports: Imports,
+        checks: Checks,
+        templates: Templates,
+        outside: Outside,
+        invite_permission: InvitePermission,
+        invites: Invites,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -130,6 +146,11 @@ class Rooms:
         self.guests = guests
         self.accept = accept
         self.imports = imports
+        self.checks = checks
+        self.templates = templates
+        self.outside = outside
+        self.invite_permission = invite_permission
+        self.invites = invites
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -160,6 +181,7 @@ def build_rooms(
     key_ring: KeyRing,
     remotes: RemoteServers,
     elsewhere: Elsewhere,
+    handshakes: Handshakes,
 ) -> Rooms:
     """Make the services of rooms."""
     tasks = Tasks()
@@ -172,8 +194,24 @@ def build_rooms(
     outliers = Outliers(db, clock, ids)
     fetch = Fetch(db, remotes, checks, outliers)
     forking = Forking(db, clock, heads, ids, Resolve(db), notifications, server_name)
+    accept = Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications)
+    imports = Imports(db, clock, heads, submit, ids, checks, outliers, forking, server_name)
+    templates = Templates(heads, drafting, clock)
+    outside = Outside(db, clock, ids, checks)
+    permission = InvitePermission(db)
+    invites = Invites(heads, submit, templates, handshakes, accept, permission, server_name)
+    remote = RemoteMembership(
+        db, clock, heads, outside, handshakes, imports, accept, server_name, signing_key
+    )
     create = CreateRoom(
-        submit, profiles, clock, rng, server_name=server_name, default_version=default_version
+        submit,
+        profiles,
+        invites,
+        permission,
+        clock,
+        rng,
+        server_name=server_name,
+        default_version=default_version,
     )
     aliases = Aliases(db, clock, heads, server_name, elsewhere)
     summaries = Summaries(db, heads, aliases, elsewhere, server_name)
@@ -189,9 +227,9 @@ def build_rooms(
         heads=heads,
         submit=submit,
         create=create,
-        membership=Membership(db, heads, submit, profiles, inheritance),
+        membership=Membership(db, heads, submit, profiles, inheritance, remote, invites),
         aliases=aliases,
-        messages=Messages(db, heads, submit, aliases),
+        messages=Messages(db, heads, submit, aliases, invites),
         reading=reading,
         typing=typing,
         receipts=Receipts(db, clock, heads),
@@ -209,6 +247,11 @@ def build_rooms(
         search_index=search_index,
         initial_sync=InitialSync(db, heads, history, reading),
         guests=Guests(db, heads, submit),
-        accept=Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications),
-        imports=Imports(db, clock, heads, submit, ids, checks, outliers, forking, server_name),
+        accept=accept,
+        imports=imports,
+        checks=checks,
+        templates=templates,
+        outside=outside,
+        invite_permission=permission,
+        invites=invites,
     )

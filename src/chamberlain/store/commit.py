@@ -29,7 +29,7 @@ UPSERT_EVENT = (
     " soft_failed = excluded.soft_failed, replaces = excluded.replaces, thread = excluded.thread,"
     " notifies = excluded.notifies, highlights = excluded.highlights, notify_count = excluded.notify_count,"
     " highlight_count = excluded.highlight_count, thread_notify_count = excluded.thread_notify_count,"
-    " outgoing = excluded.outgoing WHERE events.before_line IS NULL"
+    " outgoing = excluded.outgoing, auth_height = excluded.auth_height WHERE events.before_line IS NULL"
 )
 """For events that may be here as outliers already: these get their place; bytes that were redacted stay so."""
 UPSERT_MEMBERSHIP = (

@@ -4,7 +4,7 @@ An outlier is an event without a place in the room: it is kept because others ci
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +12,9 @@ from chamberlain.matrix.types import StateKey
 from chamberlain.store.commit import INSERT_EVENT
 from chamberlain.store.state.keys import intern_keys
 from chamberlain.store.tx import Read, Write
+
+BARE: Final = 0
+"""The auth height of events that nobody has judged; all others have a greater one."""
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -24,6 +27,11 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_placed: bool
     is_rejected: bool
     is_soft_failed: bool
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it came alone, when this server was not in the room: nothing is known of what it cites."""
+        return self.height == BARE
 
     @property
     def counts(self) -> bool:
@@ -72,11 +80,15 @@ async def list_pdus(tx: Read, event_ids: Collection[str]) -> dict[str, bytes]:
 async def add_outliers(
     tx: Write, rows: Sequence[dict[str, Any]], auth: Sequence[tuple[str, str]]
 ) -> dict[str, int]:
-    """The events are here as outliers, if they were not here before; give the number of each by id.
+    """The events are here as outliers, if they were not here before, or bare; give the number of each by id.
 
     `auth`: pairs of an event and one that it cites, both by id. All auth events are here already or among `rows`.
     """
-    await tx.many(f"{INSERT_EVENT} ON CONFLICT (event_id) DO NOTHING", rows)
+    await tx.many(
+        f"{INSERT_EVENT} ON CONFLICT (event_id) DO UPDATE SET auth_height = excluded.auth_height,"
+        " rejected = excluded.rejected WHERE events.auth_height = 0",
+        rows,
+    )
     names: set[StateKey] = {(row["type"], row["state_key"]) for row in rows if row["state_key"] is not None}
     await intern_keys(tx, names)
     ids = {row["event_id"] for row in rows}

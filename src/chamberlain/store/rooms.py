@@ -1,5 +1,6 @@
 """Rooms: their heads and summaries."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -57,6 +58,15 @@ async def find_version(tx: Read, room_id: str) -> str | None:
         "SELECT version FROM rooms WHERE room_id = :room_id", room_id=room_id
     )
     return version
+
+
+async def rooms_with_ours(tx: Read, room_ids: Collection[str]) -> set[str]:
+    """Give those of the rooms to which any of our users is joined."""
+    rows = await tx.all(
+        "SELECT room_id FROM room_summaries WHERE room_id = ANY(:rooms) AND local_joined > 0",
+        rooms=list(room_ids),
+    )
+    return {row[0] for row in rows}
 
 
 async def find_summary(tx: Read, room_id: str) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from chamberlain.store import kinds
 from chamberlain.store.database import Database
 from chamberlain.store.memberships import find
 from chamberlain.store.tx import Read, Write
-from tests.support.nobody import NoKeys, no_rooms, no_servers
+from tests.support.nobody import NoKeys, no_handshakes, no_rooms, no_servers
 from tests.support.server import until
 
 ALICE = "@alice:example.org"
@@ -65,6 +65,7 @@ async def workers(db: Database, names: Names) -> AsyncIterator[list[Rooms]]:
             key_ring=NoKeys(),
             remotes=no_servers(),
             elsewhere=no_rooms(),
+            handshakes=no_handshakes(),
         )
         for _ in range(2)
     ]

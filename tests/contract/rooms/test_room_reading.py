@@ -190,13 +190,13 @@ async def test_history_that_a_server_may_not_see_comes_redacted(
     await say(services, room, "open")
     setting = await put(services, room, "m.room.history_visibility", {"history_visibility": visibility})
     out = await say(services, room, "out")
-    await services.membership.invite(ALICE, room, EVE)
+    await services.submit.send(ALICE, room, "m.room.member", {"membership": "invite"}, state_key=EVE)
     await say(services, room, "asked")
     await services.membership.join(EVE, room)
     await say(services, room, "in")
     await services.membership.leave(EVE, room)
     gone = await say(services, room, "gone")
-    await services.membership.invite(ALICE, room, f"@x:{FAR}")
+    await services.submit.send(ALICE, room, "m.room.member", {"membership": "invite"}, state_key=f"@x:{FAR}")
     await services.membership.join(f"@x:{FAR}", room)
 
     assert await bodies(reading, room, gone) == expected

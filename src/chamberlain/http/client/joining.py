@@ -1,5 +1,7 @@
 """`POST /rooms/{roomId}/join` and `POST /join/{roomIdOrAlias}` (client-server API, Joining rooms)."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from chamberlain.http.endpoint import Auth, Body, Context, Limit, Path, Query, Request, Response, endpoint
@@ -51,11 +53,11 @@ class Joined(Response):
     ),
 )
 async def join_room_by_id(ctx: Context, request: JoinRoomByID) -> Joined:
-    """Join a room that this server knows."""
+    """Join a room by its id."""
     ctx.requester.must_not_be_suspended()
     if ctx.requester.is_guest:
         await ctx.services.rooms.guests.check_admits(request.room_id)
-    await _join(ctx, request.room_id, request.content)
+    await _join(ctx, request.room_id, request.content, ())
     return Joined(request.room_id)
 
 
@@ -70,11 +72,11 @@ async def join_room(ctx: Context, request: JoinRoom) -> Joined:
     """Join a room by its id or one of its aliases."""
     ctx.requester.must_not_be_suspended()
     room_id = await ctx.services.rooms.aliases.room_of(request.room_id_or_alias)
-    await _join(ctx, room_id, request.content)
+    await _join(ctx, room_id, request.content, (*request.via, *request.server_name))
     return Joined(room_id)
 
 
-async def _join(ctx: Context, room_id: RoomID, content: JsonObject) -> None:
+async def _join(ctx: Context, room_id: RoomID, content: JsonObject, servers: Sequence[str]) -> None:
     try:
         known = msgspec.convert(content, Known)
     except msgspec.ValidationError as error:
@@ -85,4 +87,5 @@ async def _join(ctx: Context, room_id: RoomID, content: JsonObject) -> None:
         reason=known.reason,
         third_party_signed=known.third_party_signed,
         content={key: value for key, value in content.items() if key not in Known.__struct_fields__},
+        servers=servers,
     )

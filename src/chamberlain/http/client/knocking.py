@@ -31,5 +31,10 @@ async def knock_room(ctx: Context, request: KnockRoom) -> Knocked:
     """Ask to be let into a room."""
     ctx.requester.must_not_be_suspended()
     room_id = await ctx.services.rooms.aliases.room_of(request.room_id_or_alias)
-    await ctx.services.rooms.membership.knock(ctx.requester.user_id, room_id, reason=request.reason)
+    await ctx.services.rooms.membership.knock(
+        ctx.requester.user_id,
+        room_id,
+        reason=request.reason,
+        servers=(*request.via, *request.server_name),
+    )
     return Knocked(room_id)

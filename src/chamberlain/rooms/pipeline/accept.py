@@ -136,7 +136,8 @@ class Accept:
     async def _connected(self, events: Sequence[Event]) -> int:
         """How many of the events, from the first on, have all that they name here or before them."""
         named = {name for event in events for name in (*event.prev_events, *event.auth_events)}
-        known = await self._db.read(find_known, named | {event.event_id for event in events})
+        found = await self._db.read(find_known, named | {event.event_id for event in events})
+        known = {event_id: one for event_id, one in found.items() if not one.is_bare}
         before: set[str] = set()
         for place, event in enumerate(events):
             own = known.get(event.event_id)
@@ -260,7 +261,7 @@ class Accept:
         known[event.event_id] = Known(
             event.event_id, nid, event.room_id, stored.height, True, reason is not None, False
         )
-        if event.state_key is not None and own is None:
+        if event.state_key is not None and (own is None or own.is_bare):
             chain.auth.extend((nid, entry.nid) for entry in cited)
         now = self._clock.now()
         if reason is not None:

@@ -40,7 +40,7 @@ class Outliers:
         known = await self._find(given.keys() | cited)
         work = _Work(version, known, self._clock.now())
         ordered = await asyncio.to_thread(_in_order, given) if len(given) > AT_ONCE else _in_order(given)
-        ordered = [event for event in ordered if event.event_id not in known]
+        ordered = [event for event in ordered if event.event_id not in known or known[event.event_id].is_bare]
         await self._load(work, version, ordered, given)
         for start in range(0, len(ordered), AT_ONCE):
             part = ordered[start : start + AT_ONCE]
@@ -64,7 +64,9 @@ class Outliers:
         wanted = {auth for event in ordered for auth in event.auth_events}
         if version.room_id_is_create_hash:
             wanted |= {create_id(event) for event in ordered}
-        missing = [event_id for event_id in wanted if event_id in work.known]
+        missing = [
+            event_id for event_id in wanted if event_id in work.known and not work.known[event_id].is_bare
+        ]
         for start in range(0, len(missing), AT_ONCE):
             for event_id, pdu in (await self._db.read(list_pdus, missing[start : start + AT_ONCE])).items():
                 known = work.known[event_id]

@@ -1,30 +1,24 @@
-"""The little that one who is invited, or knocks, gets to see of a room (client-server API, Stripped state)."""
+"""Stripped state in answers of /sync (client-server API, Stripped state)."""
 
 from collections.abc import Sequence
-from typing import Final
 
+import msgspec
 import orjson
 
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.types import StateKey
+from chamberlain.rooms.stripped import SHOWN
 from chamberlain.store.events import StoredEvent, list_stored
+from chamberlain.store.outside import stripped_of
 from chamberlain.store.points import along
 from chamberlain.store.sync import OwnMembership
 from chamberlain.store.tx import Read
 
-SHOWN: Final[tuple[StateKey, ...]] = (
-    ("m.room.create", ""),
-    ("m.room.name", ""),
-    ("m.room.avatar", ""),
-    ("m.room.topic", ""),
-    ("m.room.join_rules", ""),
-    ("m.room.canonical_alias", ""),
-    ("m.room.encryption", ""),
-)
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 async def stripped_states(tx: Read, user_id: str, pending: Sequence[OwnMembership]) -> dict[str, list[bytes]]:
-    """Give the stripped state of rooms, each as it was at the user's invitation or knock."""
+    """Give the stripped state of rooms, each as it was at the user's invitation or knock, or as it was told then."""
     if not pending:
         return {}
     own_events = await list_stored(tx, [own.event_id for own in pending])
@@ -33,9 +27,11 @@ async def stripped_states(tx: Read, user_id: str, pending: Sequence[OwnMembershi
         for event in own_events.values()
         if event.before_line is not None and event.before_ver is not None
     }
+    outside = [own.room_id for own in pending if own.room_id not in points]
+    told = await stripped_of(tx, user_id, outside) if outside else {}
     inviters: set[StateKey] = {(MEMBER, own.sender) for own in pending}
     state = await along(tx, set(points.values()), {*SHOWN, *inviters})
-    found: dict[str, list[bytes]] = {}
+    found: dict[str, list[bytes]] = {own.room_id: [] for own in pending}
     for own in pending:
         event = own_events.get(own.event_id)
         point = points.get(own.room_id)
@@ -43,9 +39,11 @@ async def stripped_states(tx: Read, user_id: str, pending: Sequence[OwnMembershi
         if point is not None:
             names = SHOWN if own.sender == user_id else (*SHOWN, (MEMBER, own.sender))
             shown = [there for name in names if (there := state.at(point, name)) is not None]
+        elif own.event_id in told:
+            found[own.room_id].extend(map(bytes, _decode_list(told[own.event_id])))
         if event is not None:
             shown.append(event)
-        found[own.room_id] = [strip(event) for event in shown]
+        found[own.room_id].extend(strip(event) for event in shown)
     return found
 
 

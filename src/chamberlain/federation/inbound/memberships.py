@@ -1,0 +1,26 @@
+"""What other servers ask for the memberships of users, made and bundled."""
+
+from chamberlain.accounts.users import Users
+from chamberlain.federation.handshakes import Handshakes
+from chamberlain.federation.inbound.invitations import Invitations
+from chamberlain.federation.inbound.resident import Resident
+from chamberlain.federation.inbound.third_party import ThirdPartyInvites
+from chamberlain.matrix.signing import SigningKey
+from chamberlain.rooms.wiring import Rooms
+from chamberlain.store.database import Database
+
+
+class Memberships:
+    """What answers handshakes and invites."""
+
+    __slots__ = ("invitations", "resident", "third_party_invites")
+
+    def __init__(
+        self, db: Database, users: Users, rooms: Rooms, handshakes: Handshakes, signing_key: SigningKey
+    ) -> None:
+        heads, accept, name = rooms.heads, rooms.accept, users.server_name
+        self.resident = Resident(db, heads, rooms.templates, accept, name, signing_key)
+        self.invitations = Invitations(
+            users, heads, rooms.checks, accept, rooms.outside, rooms.invite_permission, signing_key
+        )
+        self.third_party_invites = ThirdPartyInvites(heads, rooms.invites, handshakes, name)
