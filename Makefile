@@ -15,6 +15,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.stamp-run
 DEV := $(VENV)/.stamp-dev
+# The other homeserver that the tests join to ours.
+SYNAPSE_VENV := .venv-synapse
+SYNAPSE := $(SYNAPSE_VENV)/.stamp
 
 # `make run NAME=example.org PORT=8010 ARGS="--set registration.enabled=true"`
 NAME ?= $(if $(wildcard chamberlain.toml),,localhost)
@@ -33,7 +36,7 @@ help: ## show this list
 run: $(RUN) ## start a server on SQLite in ./data (NAME=localhost PORT=8008 ARGS=…)
 	@exec $(BIN)/chamberlain serve $(if $(NAME),--name $(NAME)) $(if $(PORT),--port $(PORT)) $(ARGS)
 
-test: $(DEV) ## run every test (ARGS="tests/unit -k clock" for some)
+test: $(DEV) $(SYNAPSE) ## run every test (ARGS="tests/unit -k clock" for some)
 	$(BIN)/pytest -q -n $(JOBS) --dist worksteal $(if $(ARGS),$(ARGS),$(TESTS))
 
 check: $(DEV) ## the quick inner loop, under a minute: style, types of what changed, fast tests
@@ -68,7 +71,7 @@ changelog: $(DEV) ## show what the next release's entry in CHANGELOG.md would sa
 	$(BIN)/towncrier build --draft
 
 clean: ## remove everything that make made; data/ stays
-	rm -rf $(VENV) site build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(SYNAPSE_VENV) site build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(BIN)/pip:
 	@test -n "$(PYTHON)" || { echo "chamberlain needs Python 3.11 or newer; set PYTHON=/path/of/it"; exit 1; }
@@ -83,4 +86,11 @@ $(RUN): requirements.lock pyproject.toml | $(BIN)/pip
 $(DEV): requirements-dev.lock $(RUN)
 	@echo "installing the tools for tests into $(VENV) (once)"
 	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# Not compiled beforehand: the tests use a fifth of it.
+$(SYNAPSE): requirements-synapse.lock | $(BIN)/pip
+	@echo "installing Synapse for the tests into $(SYNAPSE_VENV) (once)"
+	@$(PYTHON) -m venv $(SYNAPSE_VENV)
+	@$(SYNAPSE_VENV)/bin/pip install --quiet --no-compile --require-hashes -r requirements-synapse.lock
 	@touch $@

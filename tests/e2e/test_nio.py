@@ -1,27 +1,13 @@
 """Two matrix-nio clients with encryption talk through the running server, and one of them starts anew."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nio import (
-    AsyncClient,
-    AsyncClientConfig,
-    EnableEncryptionBuilder,
-    KeysQueryError,
-    MegolmEvent,
-    RegisterResponse,
-    RoomCreateResponse,
-    RoomMessageText,
-    RoomPreset,
-    RoomSendResponse,
-    SyncResponse,
-)
 
+from tests.support.encrypted import Encrypted, make_encrypted_room
 from tests.support.process import Process
-
-TURNS = 40
 
 
 @pytest.fixture
@@ -33,86 +19,11 @@ def server(tmp_path: Path) -> Any:
         assert process.stop() == 0
 
 
-class Person:
-    """A user with one device, which reads what it is sent."""
-
-    def __init__(self, server: Process, name: str, folder: Path) -> None:
-        self.server = server
-        self.name = name
-        self.folder = folder / name
-        self.folder.mkdir(exist_ok=True)
-        self.read: list[tuple[str, str]] = []
-        """Sender and body of the messages that could be decrypted."""
-        self.unread: list[MegolmEvent] = []
-        self.client = self._client()
-
-    def _client(self) -> AsyncClient:
-        client = AsyncClient(
-            f"http://127.0.0.1:{self.server.port}",
-            f"@{self.name}:localhost",
-            store_path=str(self.folder),
-            config=AsyncClientConfig(encryption_enabled=True, store_sync_tokens=True),
-        )
-
-        async def on_text(room: Any, event: RoomMessageText) -> None:
-            assert event.decrypted
-            self.read.append((event.sender, event.body))
-
-        async def on_undecrypted(room: Any, event: MegolmEvent) -> None:
-            self.unread.append(event)
-
-        client.add_event_callback(on_text, RoomMessageText)
-        client.add_event_callback(on_undecrypted, MegolmEvent)
-        return client
-
-    async def register(self) -> None:
-        """Make the account and the keys of its device."""
-        answer = await self.client.register(self.name, f"password of {self.name}")
-        assert isinstance(answer, RegisterResponse), answer
-        await self.turn()
-
-    async def restart(self) -> None:
-        """Close the client and begin another one with the same device and its stored keys."""
-        old = self.client
-        await old.close()
-        self.client = self._client()
-        self.client.restore_login(old.user_id, old.device_id, old.access_token)
-        await self.turn()
-
-    async def turn(self) -> None:
-        """Sync once and do what encryption asks for."""
-        client = self.client
-        answer = await client.sync(timeout=500, full_state=not client.rooms)
-        assert isinstance(answer, SyncResponse), answer
-        if client.should_upload_keys:
-            await client.keys_upload()
-        if client.should_query_keys:
-            assert not isinstance(await client.keys_query(), KeysQueryError)
-        if client.should_claim_keys:
-            await client.keys_claim(client.get_users_for_key_claiming())
-        await client.send_to_device_messages()
-
-    async def turn_until(self, condition: Callable[[], bool], *others: "Person") -> None:
-        """Sync, and let the others sync too, until the condition is true."""
-        for _ in range(TURNS):
-            if condition():
-                return
-            for person in (self, *others):
-                await person.turn()
-        raise AssertionError(f"{self.name} waited in vain; could not decrypt {self.unread}")
-
-    async def say(self, room: str, body: str) -> None:
-        """Send an encrypted message."""
-        answer = await self.client.room_send(
-            room, "m.room.message", {"msgtype": "m.text", "body": body}, ignore_unverified_devices=True
-        )
-        assert isinstance(answer, RoomSendResponse), answer
-
-
 @pytest.fixture
-async def people(server: Process, tmp_path: Path) -> AsyncIterator[tuple[Person, Person]]:
+async def people(server: Process, tmp_path: Path) -> AsyncIterator[tuple[Encrypted, Encrypted]]:
     """Alice and Bob, both registered."""
-    alice, bob = Person(server, "alice", tmp_path), Person(server, "bob", tmp_path)
+    url = f"http://127.0.0.1:{server.port}"
+    alice, bob = (Encrypted(url, f"@{name}:localhost", tmp_path) for name in ("alice", "bob"))
     for person in (alice, bob):
         await person.register()
     yield alice, bob
@@ -120,10 +31,10 @@ async def people(server: Process, tmp_path: Path) -> AsyncIterator[tuple[Person,
         await person.client.close()
 
 
-async def test_encrypted_messages_both_ways(server: Process, people: tuple[Person, Person]) -> None:
+async def test_encrypted_messages_both_ways(server: Process, people: tuple[Encrypted, Encrypted]) -> None:
     """Each reads what the other wrote, also after one of the devices was started anew; the server reads nothing."""
     alice, bob = people
-    room = await make_room(alice, bob)
+    room = await make_encrypted_room(alice, bob)
 
     await alice.say(room, "hello bob")
     await bob.turn_until(lambda: ("@alice:localhost", "hello bob") in bob.read, alice)
@@ -144,26 +55,3 @@ async def test_encrypted_messages_both_ways(server: Process, people: tuple[Perso
     kinds = [event["type"] for event in page["chunk"]]
     assert kinds.count("m.room.encrypted") == 4
     assert "m.room.message" not in kinds
-
-
-async def make_room(alice: Person, bob: Person) -> str:
-    """An encrypted room with both in it, each knowing the other's device."""
-    made = await alice.client.room_create(
-        preset=RoomPreset.private_chat,
-        invite=["@bob:localhost"],
-        initial_state=[EnableEncryptionBuilder().as_dict()],
-    )
-    assert isinstance(made, RoomCreateResponse), made
-    room = str(made.room_id)
-    await bob.turn_until(lambda: room in bob.client.invited_rooms)
-    await bob.client.join(room)
-    for person, other in ((alice, bob), (bob, alice)):
-        await person.turn_until(
-            lambda person=person, other=other: (
-                other.client.user_id in getattr(person.client.rooms.get(room), "users", {})
-                and other.client.device_id in person.client.device_store[other.client.user_id]
-            ),
-            other,
-        )
-    assert alice.client.rooms[room].encrypted
-    return room

@@ -1,7 +1,10 @@
-"""A whole server in process, and clients that talk to it as real ones do."""
+"""Homeservers, one of them whole and in process, and clients that talk to them as real ones do."""
 
 import asyncio
+import hashlib
+import hmac
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +49,9 @@ def path(*parts: str, **query: Any) -> str:
 class Client:
     """One device of one user."""
 
-    def __init__(self, server: "Server", token: str | None, user_id: str = "", device_id: str = "") -> None:
+    def __init__(
+        self, server: "Homeserver", token: str | None, user_id: str = "", device_id: str = ""
+    ) -> None:
         self.server = server
         self.token = token
         self.user_id = user_id
@@ -63,7 +68,7 @@ class Client:
         sent = dict(headers or {})
         if self.token is not None:
             sent.setdefault("Authorization", f"Bearer {self.token}")
-        return await call(self.server.app.asgi, method, target, sent, body)
+        return await self.server.answer(method, target, sent, body)
 
     async def get(self, target: str) -> Answer:
         """GET."""
@@ -132,6 +137,49 @@ class Client:
         raise AssertionError("the condition never came true")
 
 
+class Homeserver(ABC):
+    """What answers to clients and lets everyone register. `anonymous` is a client without a token."""
+
+    client_type: type[Client] = Client
+
+    def __init__(self) -> None:
+        self.anonymous = self.client_type(self, None)
+
+    @abstractmethod
+    async def answer(self, method: str, target: str, headers: Mapping[str, str], body: Any) -> Answer:
+        """The answer to one request; `target` is path and query, `body` is bytes or becomes JSON."""
+
+    async def register(self, name: str, password: str = "correct horse battery", **extra: Any) -> Client:
+        """Register a user and give a client of its first device."""
+        body = {"username": name, "password": password, "auth": {"type": "m.login.dummy"}, **extra}
+        answer = (await self.anonymous.post("register", body)).ok()
+        return self.client_type(self, answer["access_token"], answer["user_id"], answer["device_id"])
+
+    async def login(self, name: str, password: str = "correct horse battery", **extra: Any) -> Client:
+        """Log in with a password and give a client of a new device."""
+        body = {
+            "type": "m.login.password",
+            "identifier": {"type": "m.id.user", "user": name},
+            "password": password,
+            **extra,
+        }
+        answer = (await self.anonymous.post("login", body)).ok()
+        return self.client_type(self, answer["access_token"], answer["user_id"], answer["device_id"])
+
+    async def admin(self, name: str = "root") -> Client:
+        """Make an administrator through shared-secret registration."""
+        nonce = (await self.anonymous.get("/_synapse/admin/v1/register")).ok()["nonce"]
+        parts = [nonce, name, "admin password", "admin"]
+        mac = hmac.new(SECRET.encode(), "\0".join(parts).encode(), hashlib.sha1).hexdigest()
+        answer = (
+            await self.anonymous.post(
+                "/_synapse/admin/v1/register",
+                {"nonce": nonce, "username": name, "password": parts[2], "admin": True, "mac": mac},
+            )
+        ).ok()
+        return self.client_type(self, answer["access_token"], answer["user_id"], answer["device_id"])
+
+
 class Nowhere:
     """The transport of a server that is alone: no test calls the internet by accident."""
 
@@ -147,12 +195,12 @@ class Nowhere:
         """Nothing is open."""
 
 
-class Server:
-    """A server in process. `anonymous` is a client without a token."""
+class Server(Homeserver):
+    """A server in process."""
 
     def __init__(self, app: App) -> None:
+        super().__init__()
         self.app = app
-        self.anonymous = Client(self, None)
 
     @classmethod
     async def start(cls, config: Config, **parts: Any) -> "Server":
@@ -166,38 +214,9 @@ class Server:
         """Stop it cleanly."""
         await self.app.close()
 
-    async def register(self, name: str, password: str = "correct horse battery", **extra: Any) -> Client:
-        """Register a user and give a client of its first device."""
-        body = {"username": name, "password": password, "auth": {"type": "m.login.dummy"}, **extra}
-        answer = (await self.anonymous.post("register", body)).ok()
-        return Client(self, answer["access_token"], answer["user_id"], answer["device_id"])
-
-    async def login(self, name: str, password: str = "correct horse battery", **extra: Any) -> Client:
-        """Log in with a password and give a client of a new device."""
-        body = {
-            "type": "m.login.password",
-            "identifier": {"type": "m.id.user", "user": name},
-            "password": password,
-            **extra,
-        }
-        answer = (await self.anonymous.post("login", body)).ok()
-        return Client(self, answer["access_token"], answer["user_id"], answer["device_id"])
-
-    async def admin(self, name: str = "root") -> Client:
-        """Make an administrator through shared-secret registration."""
-        import hashlib
-        import hmac
-
-        nonce = (await self.anonymous.get("/_synapse/admin/v1/register")).ok()["nonce"]
-        parts = [nonce, name, "admin password", "admin"]
-        mac = hmac.new(SECRET.encode(), "\0".join(parts).encode(), hashlib.sha1).hexdigest()
-        answer = (
-            await self.anonymous.post(
-                "/_synapse/admin/v1/register",
-                {"nonce": nonce, "username": name, "password": parts[2], "admin": True, "mac": mac},
-            )
-        ).ok()
-        return Client(self, answer["access_token"], answer["user_id"], answer["device_id"])
+    async def answer(self, method: str, target: str, headers: Mapping[str, str], body: Any) -> Answer:
+        """Calls the application."""
+        return await call(self.app.asgi, method, target, headers, body)
 
 
 async def until(condition: Any, *, seconds: float = 10) -> None:

@@ -1,0 +1,1 @@
+"""Chamberlain and Synapse as neighbors."""

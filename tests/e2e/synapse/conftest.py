@@ -1,0 +1,140 @@
+"""Two homeservers that trust one authority: chamberlain and Synapse.
+
+Every scenario is told by client calls alone, so it can also be tried between two Synapses: with
+`E2E_HERE=synapse` in the environment one that fails there is wrong itself.
+"""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from tests.support.authority import Authority
+from tests.support.chamberlain import Chamberlain
+from tests.support.neighbors import PATIENCE, Neighbor, Person, Program
+from tests.support.synapse import Synapse
+
+HERE = os.environ.get("E2E_HERE", "chamberlain")
+LOG_CHARACTERS = 20_000
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Program]]:
+    """Chamberlain and Synapse, running, for all scenarios that this process tells."""
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    kind = {"chamberlain": Chamberlain, "synapse": Synapse}[HERE]
+    here = kind(tmp_path_factory.mktemp("here"), authority, "localhost")
+    there = Synapse(tmp_path_factory.mktemp("there"), authority, "127.0.0.1")
+    for program in (here, there):
+        program.start()
+    yield here, there
+    for program in (here, there):
+        program.stop()
+
+
+@pytest.fixture
+def logs(programs: tuple[Program, Program]) -> Iterator[None]:
+    """What both servers logged meanwhile stands in the report of a test that failed."""
+    before = [len(program.log()) for program in programs]
+    yield
+    for program, length in zip(programs, before, strict=True):
+        print(f"--- {program.name}\n{program.log()[length:][-LOG_CHARACTERS:]}")
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Connections of this test, none of which outlives its request."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as opened:
+        yield opened
+
+
+@pytest.fixture
+def here(programs: tuple[Program, Program], session: aiohttp.ClientSession, logs: None) -> Neighbor:
+    """Chamberlain."""
+    return Neighbor(programs[0], session)
+
+
+@pytest.fixture
+def there(programs: tuple[Program, Program], session: aiohttp.ClientSession, logs: None) -> Neighbor:
+    """Synapse."""
+    return Neighbor(programs[1], session)
+
+
+@pytest.fixture(params=["chamberlain-hosts", "synapse-hosts"])
+def pair(request: pytest.FixtureRequest, here: Neighbor, there: Neighbor) -> tuple[Neighbor, Neighbor]:
+    """The server where things begin, and the other: each scenario is told both ways."""
+    return (here, there) if request.param == "chamberlain-hosts" else (there, here)
+
+
+@pytest.fixture(params=["6", "10", "11", "12"])
+def version(request: pytest.FixtureRequest) -> str:
+    """A room version."""
+    return str(request.param)
+
+
+async def newcomer(server: Neighbor, name: str) -> Person:
+    """A fresh user, whose name has a number."""
+    user = await server.register(f"{name}{next(_numbers)}")
+    assert isinstance(user, Person)
+    return user
+
+
+@pytest.fixture
+async def ada(pair: tuple[Neighbor, Neighbor]) -> Person:
+    """A user of the server where things begin."""
+    return await newcomer(pair[0], "ada")
+
+
+@pytest.fixture
+async def cleo(pair: tuple[Neighbor, Neighbor]) -> Person:
+    """Another user of the server where things begin."""
+    return await newcomer(pair[0], "cleo")
+
+
+@pytest.fixture
+async def ben(pair: tuple[Neighbor, Neighbor]) -> Person:
+    """A user of the other server."""
+    return await newcomer(pair[1], "ben")
+
+
+@pytest.fixture
+async def dan(pair: tuple[Neighbor, Neighbor]) -> Person:
+    """Another user of the other server."""
+    return await newcomer(pair[1], "dan")
+
+
+def alias_of(ada: Person) -> str:
+    """The alias of her open room."""
+    return f"#open-{ada.user_id[1:]}"
+
+
+async def open_room(ada: Person, version: str = "11", **options: object) -> str:
+    """A public room with an alias; its id."""
+    localpart = alias_of(ada)[1:].split(":")[0]
+    return await ada.create_room(
+        preset="public_chat", room_version=version, room_alias_name=localpart, name="Open to all", **options
+    )
+
+
+async def shared_room(ada: Person, ben: Person, version: str = "11", **options: object) -> str:
+    """An open room with both in it, both knowing so; its id."""
+    room = await open_room(ada, version, **options)
+    await ben.join(alias_of(ada))
+    await ada.sees_member(room, ben, "join")
+    await ben.sees_member(room, ada, "join")
+    return room
+
+
+async def agree(room: str, *people: Person) -> None:
+    """Wait until their servers have the same state of the room."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            states = [await person.full_state(room) for person in people]
+            if all(state == states[0] for state in states):
+                return
+            await people[0].turn(500)

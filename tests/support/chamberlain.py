@@ -1,0 +1,64 @@
+"""Chamberlain as a process beside another homeserver."""
+
+from pathlib import Path
+
+from tests.support.authority import Authority
+from tests.support.ports import free_port
+from tests.support.process import Process
+from tests.support.server import SECRET
+
+
+class Chamberlain:
+    """One chamberlain on SQLite: federation by TLS at its name's port, clients without TLS at `url`."""
+
+    def __init__(self, folder: Path, authority: Authority, host: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.name = f"{host}:{self.port}"
+        clients = free_port()
+        self.url = f"http://127.0.0.1:{clients}"
+        certificate, key = authority.vouch(host)
+        (folder / "chamberlain.toml").write_text(
+            f"""
+server_name = "{self.name}"
+[[listeners]]
+port = {self.port}
+tls_certificate = "{certificate}"
+tls_key = "{key}"
+[[listeners]]
+port = {clients}
+[database]
+synchronous = "off"
+[federation]
+ca_files = ["{authority.certificate}"]
+trusted_key_servers = []
+[outbound]
+allowed_addresses = ["127.0.0.1/32"]
+[registration]
+enabled = true
+shared_secret = "{SECRET}"
+[passwords]
+hash_cost = "lowest"
+[rate_limits]
+enabled = false
+[directory]
+over_federation = true
+"""
+        )
+
+    def start(self) -> None:
+        """It serves clients and servers when this returns."""
+        chosen = ("--config", "chamberlain.toml", "--port", str(self.port))
+        self._process = Process(self.folder, *chosen, name=self.name)
+        self._process.__enter__()
+
+    def stop(self) -> None:
+        """End the process, which must go well."""
+        try:
+            assert self._process.stop() == 0, self.log()
+        finally:
+            self._process.__exit__(None, None, None)
+
+    def log(self) -> str:
+        """What it logged so far."""
+        return (self.folder / "serve.log").read_text()
