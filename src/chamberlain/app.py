@@ -7,7 +7,9 @@ from chamberlain.admin.audit import load_key
 from chamberlain.admin.wiring import build_admin
 from chamberlain.config import Config, ConfigError
 from chamberlain.devices.wiring import build_devices
+from chamberlain.federation import key_file
 from chamberlain.federation.https import HttpsTransport
+from chamberlain.federation.key_file import KeyFile, KeyFileError
 from chamberlain.federation.remote_media import FetchedMedia
 from chamberlain.federation.remote_servers import RemoteServers
 from chamberlain.federation.transport import Transport
@@ -18,7 +20,6 @@ from chamberlain.http.figures import Figures
 from chamberlain.http.limit import Limits
 from chamberlain.http.registry import load
 from chamberlain.http.services import Services
-from chamberlain.matrix.signing import SigningKey
 from chamberlain.media.wiring import build_media
 from chamberlain.rooms.wiring import build_rooms
 from chamberlain.runtime.clock import Clock
@@ -107,13 +108,13 @@ async def build(
 
 async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport: Transport | None) -> App:
     await _claim(db, config.server_name, rng)
-    signing_key = _signing_key(config.signing_key_path, rng)
+    keys = _load_keys(config.signing_key_path, rng)
     outbound = config.outbound
     addresses = AddressRules(outbound.blocked_addresses, outbound.allowed_addresses)
     http = HttpClient(addresses, verify_certificates=outbound.verify_certificates)
     if transport is None:
         transport = HttpsTransport(clock, rng, addresses, config.federation.ca_files)
-    remotes = Remotes(db, clock, rng, config.federation, transport, config.server_name, signing_key)
+    remotes = Remotes(db, clock, rng, config.federation, transport, config.server_name, keys)
     accounts = build_accounts(
         db,
         clock,
@@ -141,7 +142,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         clock,
         rng,
         server_name=config.server_name,
-        signing_key=signing_key,
+        signing_key=remotes.signing_key,
         default_version=config.default_room_version,
         profiles=accounts.profiles,
         rulesets=accounts.push_rules,
@@ -208,11 +209,8 @@ async def _claim(db: Database, server_name: str, rng: Rng) -> None:
         )
 
 
-def _signing_key(path: Path, rng: Rng) -> SigningKey:
-    if path.exists():
-        return SigningKey.from_text(path.read_text())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    key = SigningKey(rng.bytes(32), f"a_{rng.id(4)}")
-    path.touch(mode=0o600)
-    path.write_text(key.to_text())
-    return key
+def _load_keys(path: Path, rng: Rng) -> KeyFile:
+    try:
+        return key_file.load_or_make(path, rng)
+    except KeyFileError as problem:
+        raise ConfigError("signing_key", str(problem)) from problem

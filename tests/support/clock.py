@@ -54,6 +54,10 @@ class FakeClock(Clock):
         finally:
             timer.cancel()
 
+    def skip(self, seconds: float) -> None:
+        """Move on by `seconds` at once: what falls due meanwhile is late, as after a machine slept."""
+        self._elapsed += seconds
+
     async def advance(self, seconds: float) -> None:
         """Move on by `seconds`, letting the loop run after each call that falls due."""
         until = self._elapsed + seconds

@@ -203,7 +203,7 @@ class Peer:
     def _answer_key(self, asked: Asked) -> JsonObject:
         if asked.parts:
             raise Refusal(404, "M_UNRECOGNIZED")
-        return own_keys(self.name, self.key, self.now() + DAY_MS)
+        return own_keys(self.name, [self.key], [], self.now() + DAY_MS)
 
     def _answer_version(self, asked: Asked) -> JsonObject:
         return {"server": {"name": "peer", "version": "1"}}

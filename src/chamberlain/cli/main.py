@@ -12,6 +12,7 @@ _COMMANDS = {
     "config": "chamberlain.cli.config",
     "user": "chamberlain.cli.user",
     "admin": "chamberlain.cli.admin",
+    "keys": "chamberlain.cli.keys",
     "doctor": "chamberlain.cli.doctor",
     "completion": "chamberlain.cli.completion",
 }

@@ -10,7 +10,6 @@ from chamberlain.config.documented import list_settings
 NOT_YET: Final = (
     "appservices",
     "cluster.nats_url",
-    "federation.trusted_key_servers",
     "media.s3",
     "media.url_previews",
     "smtp",

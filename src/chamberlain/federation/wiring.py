@@ -9,13 +9,15 @@ from chamberlain.federation.gate import FederationGate
 from chamberlain.federation.handshakes import Handshakes
 from chamberlain.federation.inbound.memberships import Memberships
 from chamberlain.federation.inbound.wiring import Inbound
+from chamberlain.federation.key_file import KeyFile
 from chamberlain.federation.key_ring import KeyRing
+from chamberlain.federation.notary import Notary
+from chamberlain.federation.own_keys import OwnKeys
 from chamberlain.federation.remote_profiles import RemoteProfiles
 from chamberlain.federation.remote_rooms import RemoteRooms
 from chamberlain.federation.request_signing import SignedRequests
 from chamberlain.federation.room_reading import RoomReading
 from chamberlain.federation.transport import Transport
-from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
@@ -34,6 +36,8 @@ class Remotes:
         "gate",
         "handshakes",
         "key_ring",
+        "notary",
+        "own_keys",
         "profiles",
         "rooms",
         "server_name",
@@ -50,17 +54,27 @@ class Remotes:
         settings: Settings,
         transport: Transport,
         server_name: str,
-        signing_key: SigningKey,
+        keys: KeyFile,
     ) -> None:
         self._tasks = Tasks()
         self.server_name = server_name
-        self.signing_key = signing_key
+        self.own_keys = OwnKeys(clock, server_name, keys)
+        self.signing_key = self.own_keys.signing_key
         self.transport = transport
         self.gate = FederationGate(settings)
         self.availability = Destinations(db, clock, rng)
-        self.client = FederationClient(transport, self.gate, self.availability, server_name, signing_key)
+        self.client = FederationClient(transport, self.gate, self.availability, server_name, self.signing_key)
+        self.key_ring = KeyRing(
+            db,
+            clock,
+            self.client,
+            self.availability,
+            server_name=server_name,
+            own=self.own_keys.published,
+            notaries=settings.trusted_key_servers,
+        )
+        self.notary = Notary(clock, server_name, self.own_keys, self.key_ring)
         self.handshakes = Handshakes(self.client)
-        self.key_ring = KeyRing(clock, self.client, server_name, signing_key)
         self.profiles = RemoteProfiles(clock, self._tasks, self.client)
         self.rooms = RemoteRooms(clock, self._tasks, self.client)
         self.signed_requests = SignedRequests(
@@ -74,6 +88,7 @@ class Remotes:
     async def close(self) -> None:
         """End the background work and close the connections."""
         await self._tasks.close()
+        await self.key_ring.close()
         await self.availability.close()
         await self.transport.close()
 

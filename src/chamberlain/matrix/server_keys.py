@@ -1,5 +1,6 @@
 """Keys that servers publish (server-server API, Publishing Keys): checking an answer, and until when a key counts."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,15 +27,21 @@ class PublishedKey(msgspec.Struct, frozen=True):
         return ts <= self.valid_until
 
 
-def own_keys(server_name: str, key: SigningKey, valid_until: int) -> JsonObject:
-    """The answer of `/_matrix/key/v2/server`, signed."""
+def own_keys(
+    server_name: str, active: Sequence[SigningKey], old: Sequence[PublishedKey], valid_until: int
+) -> JsonObject:
+    """The answer of `/_matrix/key/v2/server`, signed with each of the `active` keys."""
     answer: JsonObject = {
-        "old_verify_keys": {},
+        "old_verify_keys": {
+            key.key.key_id: {"expired_ts": key.valid_until, "key": key.key.to_base64()} for key in old
+        },
         "server_name": server_name,
         "valid_until_ts": valid_until,
-        "verify_keys": {key.key_id: {"key": key.verify_key().to_base64()}},
+        "verify_keys": {key.key_id: {"key": key.verify_key().to_base64()} for key in active},
     }
-    return sign_json(answer, server_name, key)
+    for key in active:
+        answer = sign_json(answer, server_name, key)
+    return answer
 
 
 def parse_server_keys(answer: Any, server_name: str, now: int) -> dict[str, PublishedKey]:

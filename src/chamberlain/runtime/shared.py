@@ -28,13 +28,13 @@ class Shared(Generic[K, V]):
     def __contains__(self, key: K) -> bool:
         return key in self._under_way
 
-    async def get(self, key: K) -> V:
-        """What `ask(key)` gives, called now unless it is under way."""
+    def get(self, key: K) -> asyncio.Future[V]:
+        """What `ask(key)` will give: it is started here, unless it is under way."""
         task = self._under_way.get(key)
         if task is None:
             task = self._under_way[key] = self._tasks.spawn(self._name, self._ask(key))
             task.add_done_callback(lambda _: self._under_way.pop(key, None))
-        return await asyncio.shield(task)
+        return asyncio.shield(task)
 
     async def close(self) -> None:
         """Cancel what is under way."""

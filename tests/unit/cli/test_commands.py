@@ -11,6 +11,7 @@ from chamberlain.cli import data_folder
 from chamberlain.cli.main import main
 from chamberlain.cli.sockets import bind_tcp
 from chamberlain.config.load import load
+from chamberlain.matrix.signing import generate
 from tests.support.log import restored_logging
 
 
@@ -35,7 +36,9 @@ def test_the_version_is_printed() -> None:
     assert run("--version") == (0, f"chamberlain, version {__version__}\n")
 
 
-@pytest.mark.parametrize("command", ["serve", "init", "config", "user", "admin", "doctor", "completion"])
+@pytest.mark.parametrize(
+    "command", ["serve", "init", "config", "user", "admin", "keys", "doctor", "completion"]
+)
 def test_help_teaches_with_examples(command: str) -> None:
     """Every command's help has an example that begins with the command itself."""
     status, text = run(command, "--help")
@@ -228,3 +231,22 @@ def test_a_taken_port_is_told_before_anything_is_built() -> None:
 
     assert status == 1
     assert f"cannot listen on 127.0.0.1 port {port}" in text
+
+
+def test_keys_are_listed_and_rotated() -> None:
+    """The new one signs, the old one keeps its public half; never while a server runs."""
+    name = ("--name", "x.example")
+    assert run("keys", "list", *name)[0] == 1
+    folder = Path("data")
+    folder.mkdir()
+    (folder / "signing.key").write_text(generate(bytes(32)).to_text())
+    first = run("keys", "list", *name)[1].split()
+
+    with data_folder.locked(folder):
+        assert run("keys", "rotate", *name)[0] == 1
+    status, text = run("keys", "rotate", *name)
+    assert status == 0
+    lines = run("keys", "list", *name)[1].splitlines()
+
+    assert lines[0].split()[0] in text and lines[0].endswith("signs")
+    assert lines[1].split()[:2] == first[:2] and " old since 20" in lines[1]

@@ -1,14 +1,21 @@
 """The keys with which this server signs (server-server API, Publishing Keys)."""
 
-from chamberlain.http.endpoint import Auth, Context, endpoint
-from chamberlain.matrix.server_keys import own_keys
-from chamberlain.matrix.types import JsonObject
-
-VALID_MS = 24 * 3_600_000
+from chamberlain.http.endpoint import Auth, Context, Limit, Path, Raw, Request, endpoint
 
 
-@endpoint("GET", "/_matrix/key/v2/server", auth=Auth.NONE)
-async def get_server_keys(ctx: Context) -> JsonObject:
-    """Give the keys of this server, signed by themselves."""
-    remotes = ctx.services.federation.remotes
-    return own_keys(remotes.server_name, remotes.signing_key, ctx.services.clock.now() + VALID_MS)
+@endpoint("GET", "/_matrix/key/v2/server", auth=Auth.NONE, limit=Limit.REMOTE)
+async def get_server_keys(ctx: Context) -> Raw:
+    """Give the keys of this server, the old ones too, signed by themselves."""
+    return Raw(ctx.services.federation.remotes.own_keys.answer())
+
+
+class GetServerKey(Request):
+    """The key that is asked for, which changes nothing."""
+
+    key_id: Path[str]
+
+
+@endpoint("GET", "/_matrix/key/v2/server/{key_id}", auth=Auth.NONE, limit=Limit.REMOTE)
+async def get_server_key(ctx: Context, request: GetServerKey) -> Raw:
+    """Give the keys of this server, as servers of long ago ask for them."""
+    return await get_server_keys(ctx)
