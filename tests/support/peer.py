@@ -305,7 +305,7 @@ class Peer:
 
     def _answer_get_missing_events(self, asked: Asked) -> JsonObject:
         room = self._room(asked)
-        latest = asked.body["latest_events"]
+        latest = [event_id for event_id in asked.body["latest_events"] if event_id in room.events]
         starts = [prev for event_id in latest for prev in room.events[event_id].prev_events]
         found = room.before(starts, min(asked.body.get("limit", 10), 20), asked.body["earliest_events"])
         return {"events": [orjson.Fragment(event.pdu) for event in reversed(found)]}

@@ -2,7 +2,7 @@
 
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -12,6 +12,8 @@ from yarl import URL
 
 from chamberlain.federation.transport import TransportAnswer
 from tests.support.peer import Peer
+
+Raw = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class PeerHosts:
@@ -32,11 +34,17 @@ class PeerHosts:
             connector=aiohttp.TCPConnector(limit=0, ssl=False), timeout=aiohttp.ClientTimeout(total=600)
         )
 
-    async def add(self) -> Peer:
-        """A new peer, which listens and can reach whoever is in `addresses`."""
+    async def add(self, instead: Mapping[str, Raw] | None = None) -> Peer:
+        """A new peer, which listens and can reach whoever is in `addresses`.
+
+        `instead`: what answers in its place, by the name of the endpoint, with all that HTTP has.
+        """
         peers: list[Peer] = []
 
         async def answer(request: web.Request) -> web.StreamResponse:
+            name = (request.path.split("/") + [""] * 4)[4]
+            if instead is not None and name in instead:
+                return await instead[name](request)
             found = await peers[0].handle(
                 request.method, request.raw_path, request.headers, await request.read() or None
             )

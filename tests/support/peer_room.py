@@ -5,6 +5,7 @@ from copy import copy
 from typing import Any
 
 from chamberlain.matrix.auth_rules.selection import select_auth_events
+from chamberlain.matrix.canonical_json import MAX_INTEGER
 from chamberlain.matrix.events import Draft, Event, build, unsigned_pdu
 from chamberlain.matrix.hashes import content_hash, decode_for, encode_for, reference_hash, signed_bytes
 from chamberlain.matrix.ids import EventID, RoomID, server_of
@@ -96,7 +97,7 @@ class PeerRoom:
             auth = select_auth_events(self.version, type, sender, state_key, content, state)
         if depth is None:
             known = [self.events[EventID(before)].depth for before in following if before in self.events]
-            depth = 1 + max(known, default=0)
+            depth = min(1 + max(known, default=0), self.deepest)
         if ts is None:
             ts = self.ts
             self.ts += 1
@@ -136,9 +137,14 @@ class PeerRoom:
             auth_events=select_auth_events(
                 self.version, "m.room.member", user_id, user_id, content, self.state
             ),
-            depth=1 + max(self.events[head].depth for head in self.heads),
+            depth=min(1 + max(self.events[head].depth for head in self.heads), self.deepest),
             reference_hashes=self._hashes,
         )
+
+    @property
+    def deepest(self) -> int:
+        """The depth that is not gone beyond."""
+        return MAX_INTEGER if self.version.strict_canonical_json else 2**63 - 1
 
     def send(
         self, type: str, sender: str, content: JsonObject, state_key: str | None = None, **how: Any
