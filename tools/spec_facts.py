@@ -1,4 +1,4 @@
-"""Write `tests/contract/spec/client_server.toml`: what the specification says of each operation, in facts.
+"""Write `client_server.toml` and `server_server.toml` in `tests/contract/spec`: what the specification says, in facts.
 
 python tools/spec_facts.py FOLDER    a checkout of the Matrix specification
 """
@@ -11,9 +11,11 @@ from typing import Any
 
 import yaml
 
-TARGET = Path(__file__).resolve().parent.parent / "tests/contract/spec/client_server.toml"
+TARGET = Path(__file__).resolve().parent.parent / "tests/contract/spec"
+HEAD = "# Made by tools/spec_facts.py from the Matrix specification, version 1.19. Do not edit."
 METHODS = ("get", "put", "post", "delete")
 SCHEMES = {
+    "accessToken": "token",
     "accessTokenBearer": "token",
     "appserviceAccessTokenBearer": "appservice",
     "signedRequest": "server",
@@ -21,9 +23,9 @@ SCHEMES = {
 NO_ERRCODES = {"M_EXAMPLE_ERROR", "M_ROOT", "M_RATCHET", "M_KEYS"}
 
 
-def operations(folder: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Method, path below the server, and description of each operation of the client-server API."""
-    for file in sorted((folder / "data/api/client-server").glob("*.yaml")):
+def operations(folder: Path, api: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, path below the server, and description of each operation of an API."""
+    for file in sorted((folder / "data/api" / api).glob("*.yaml")):
         document = yaml.safe_load(file.read_text())
         base = document["servers"][0]["variables"].get("basePath", {}).get("default", "")
         for path, item in document["paths"].items():
@@ -65,16 +67,25 @@ def errcodes(folder: Path) -> list[str]:
     return sorted(found - NO_ERRCODES)
 
 
-def render(folder: Path) -> str:
-    """The whole file."""
+def render_server_server(folder: Path) -> str:
+    """The whole file of the server-server API."""
+    facts = {
+        f"{method} {path.strip()}": f'{{ auth = "{auth_of(operation)}" }}'
+        for method, path, operation in operations(folder, "server-server")
+    }
+    return "\n".join([HEAD, "", "[operations]", *(f'"{name}" = {fact}' for name, fact in facts.items()), ""])
+
+
+def render_client_server(folder: Path) -> str:
+    """The whole file of the client-server API."""
     guests = guest_operations(folder)
     facts_of: dict[str, str] = {}
     lines = [
-        "# Made by tools/spec_facts.py from the Matrix specification, version 1.19. Do not edit.",
+        HEAD,
         "",
         "[operations]",
     ]
-    for method, path, operation in operations(folder):
+    for method, path, operation in operations(folder, "client-server"):
         auth = auth_of(operation)
         facts = [f'auth = "{auth}"']
         facts += ["limited = true"] if "429" in operation["responses"] else []
@@ -90,4 +101,6 @@ def render(folder: Path) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    TARGET.write_text(render(Path(sys.argv[1])), encoding="utf-8")
+    checkout = Path(sys.argv[1])
+    (TARGET / "client_server.toml").write_text(render_client_server(checkout), encoding="utf-8")
+    (TARGET / "server_server.toml").write_text(render_server_server(checkout), encoding="utf-8")
