@@ -88,6 +88,8 @@ async def test_users_that_are_not_there_cannot_be_invited(alice: Client, bob: Cl
     (await carol.put(member, {"membership": "invite"})).error(403, "M_INVITE_BLOCKED")
     (await bob.put(config, {})).ok()
     await alice.invite(room_id, bob)
+    (await bob.put(config, {"default_action": "block"})).ok()
+    assert not (await bob.sync()).get("rooms", {}).get("invite")
 
 
 async def test_those_who_may_not_invite_ask_nobody(
@@ -149,3 +151,14 @@ async def test_an_invitation_can_be_rejected_though_the_inviter_is_gone(
     (await bob.post(path("rooms", room_id, "forget"))).ok()
     await join(bob, room_id)
     assert (await members(alice, room_id))[bob.user_id] == "join"
+
+
+async def test_who_is_deactivated_rejects_their_invitations(alice: Client, bob: Client, far: Server) -> None:
+    """The rooms hear of it, as far as their servers are there."""
+    room_id = await alice.create_room()
+    await alice.invite(room_id, bob)
+    root = await far.admin()
+    (await root.post(f"/_synapse/admin/v1/deactivate/{path(bob.user_id)}", {})).ok()
+    assert (await members(alice, room_id))[bob.user_id] == "leave"
+    target = path("rooms", room_id, "invite")
+    (await alice.post(target, {"user_id": bob.user_id})).error(403, "M_FORBIDDEN")

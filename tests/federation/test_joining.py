@@ -57,6 +57,13 @@ async def test_a_user_joins_a_room_of_another_server(alice: Client, bob: Client,
     assert first["rooms"]["join"][room_id]["timeline"]["events"][-1]["event_id"] == event["event_id"]
 
 
+async def test_an_alias_says_where_the_room_is(alice: Client, bob: Client) -> None:
+    """The servers that its server names are asked, for a room without a server in its id too."""
+    await alice.create_room(preset="public_chat", room_version="12", room_alias_name="lobby")
+    (await bob.post(path("join", "#lobby:near.test"))).ok()
+    assert len((await bob.get("joined_rooms")).ok()["joined_rooms"]) == 1
+
+
 async def test_one_after_the_other_is_asked(alice: Client, bob: Client, wire: Wire) -> None:
     """Servers that are down, and names that are none, keep nobody out."""
     room_id = await alice.create_room(preset="public_chat")

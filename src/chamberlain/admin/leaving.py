@@ -1,5 +1,9 @@
-"""Having local users out of rooms with member events of their own, many at a time; and the jobs that do so."""
+"""Having local users out of rooms with member events of their own, many at a time; and the jobs that do so.
 
+Invitations to rooms of other servers are rejected there too, as far as these can be reached.
+"""
+
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -10,6 +14,7 @@ from chamberlain.matrix.events import Draft
 from chamberlain.matrix.ids import EventID
 from chamberlain.rooms.membership import IN_ROOM
 from chamberlain.rooms.pipeline.submit import Submit
+from chamberlain.rooms.remote_membership import RemoteMembership
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import memberships
 from chamberlain.store.database import Database
@@ -17,6 +22,8 @@ from chamberlain.store.jobs import CLAIMED, DONE, FAILED, SKIPPED, Item, Job
 from chamberlain.store.tx import Read
 
 TRIES: Final = 5
+REMOTE_AT_ONCE: Final = 8
+"""So many invitations of other servers are rejected at a time."""
 
 EVACUATE_ROOM: Final = "evacuate_room"
 EVACUATE_USER: Final = "evacuate_user"
@@ -28,10 +35,11 @@ PairOf = Callable[[Item], tuple[str, str]]
 class Leaving:
     """Makes users leave. Nobody is asked: not the rules of notices rooms, nor the user."""
 
-    def __init__(self, db: Database, clock: Clock, submit: Submit) -> None:
+    def __init__(self, db: Database, clock: Clock, submit: Submit, remote: RemoteMembership) -> None:
         self._db = db
         self._clock = clock
         self._submit = submit
+        self._remote = remote
 
     async def leave(self, items: Sequence[Item], pair_of: PairOf) -> list[Item]:
         """Have the users out of the rooms; gives the items as they then are, with event ids or causes of failure.
@@ -39,11 +47,10 @@ class Leaving:
         Who is not in the room is skipped, unless the item was claimed before: then it was this that made them leave.
         """
         found = await self._db.snapshot(_memberships_of, [pair_of(item) for item in items])
-        drafts: list[Draft] = []
-        for item, (membership, _) in zip(items, found, strict=True):
-            if membership in IN_ROOM:
-                drafts.append(self._draft(*pair_of(item)))
-        results = iter(await self._submit_patiently(drafts))
+        pairs = [
+            pair_of(item) for item, (membership, _) in zip(items, found, strict=True) if membership in IN_ROOM
+        ]
+        results = iter(await self._leave_all(pairs))
         settled = []
         for item, (membership, event_id) in zip(items, found, strict=True):
             if membership in IN_ROOM:
@@ -53,6 +60,22 @@ class Leaving:
             else:
                 settled.append(Item(item.place, item.item, SKIPPED))
         return settled
+
+    async def _leave_all(self, pairs: Sequence[tuple[str, str]]) -> list[EventID | MatrixError]:
+        outside = {pair: None for pair in pairs if await self._remote.is_elsewhere(*pair)}
+        drafts = [self._draft(*pair) for pair in pairs if pair not in outside]
+        inside = iter(await self._submit_patiently(drafts))
+        free = asyncio.Semaphore(REMOTE_AT_ONCE)
+
+        async def reject(room_id: str, user_id: str) -> EventID | MatrixError:
+            async with free:
+                try:
+                    return await self._remote.leave(user_id, room_id, {"membership": "leave"})
+                except MatrixError as error:
+                    return error
+
+        answers = iter(await asyncio.gather(*(reject(*pair) for pair in outside)))
+        return [next(answers) if pair in outside else next(inside) for pair in pairs]
 
     async def _submit_patiently(self, drafts: Sequence[Draft]) -> list[EventID | MatrixError]:
         """Submit the drafts; those for which a room was too busy are tried again."""

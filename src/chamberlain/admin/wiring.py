@@ -51,7 +51,7 @@ def build_admin(
 ) -> Admin:
     """Make the services, and keep the sender of server notices from being anybody else's."""
     operations.load()
-    leaving = Leaving(db, clock, rooms.submit)
+    leaving = Leaving(db, clock, rooms.submit, rooms.remote_membership)
     end = AccountEnd(db, accounts.deactivation, accounts.tokens)
     jobs = Jobs(
         db,

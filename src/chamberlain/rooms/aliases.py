@@ -34,10 +34,6 @@ class Aliases:
         self._server_name = server_name
         self._elsewhere = elsewhere
 
-    async def room_of(self, room_id_or_alias: str) -> RoomID:
-        """Give the room that an id or an alias means. Raises as `resolve`."""
-        return RoomID((await self.resolve(room_id_or_alias)).room_id)
-
     async def resolve(self, room_id_or_alias: str) -> AliasedRoom:
         """Give the room that an id or an alias means, and servers that are likely to know it.
 

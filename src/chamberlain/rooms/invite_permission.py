@@ -8,6 +8,7 @@ from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.store import account_data
 from chamberlain.store.database import Database
+from chamberlain.store.tx import Read
 
 CONFIG: Final = "m.invite_permission_config"
 
@@ -24,12 +25,12 @@ class InvitePermission:
         Raises:
             MatrixError: INVITE_BLOCKED.
         """
-        stored = await self._db.read(account_data.find, user_id, "", CONFIG)
-        if stored is not None and blocks(stored):
+        if await self._db.read(blocks_invitations, user_id):
             raise MatrixError(ErrCode.INVITE_BLOCKED, "This user does not want to be invited")
 
 
-def blocks(config: bytes) -> bool:
-    """Whether such account data blocks invitations."""
-    found = orjson.loads(config)
+async def blocks_invitations(tx: Read, user_id: str) -> bool:
+    """Say whether a user of ours blocks all invitations."""
+    stored = await account_data.find(tx, user_id, "", CONFIG)
+    found = None if stored is None else orjson.loads(stored)
     return isinstance(found, dict) and found.get("default_action") == "block"

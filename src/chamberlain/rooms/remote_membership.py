@@ -101,12 +101,10 @@ class RemoteMembership:
         Raises:
             MatrixError: what the servers say, or that none of them can be reached.
         """
-        servers = await self._db.read(memberships.servers_in, room_id)
+        servers = await self._db.read(memberships.servers_by_age, room_id, MAX_CANDIDATES)
         if not servers:
             return None
-        return await self._first(
-            servers[:MAX_CANDIDATES], lambda server: self._join(server, user_id, room_id, content)
-        )
+        return await self._first(servers, lambda server: self._join(server, user_id, room_id, content))
 
     async def leave(self, user_id: str, room_id: str, content: JsonObject) -> EventID:
         """Have the user reject their invitation, or retract their knock; whether other servers hear of it or not.
@@ -222,7 +220,7 @@ class RemoteMembership:
         pending = await self._outside.find(room_id, user_id)
         if pending is not None:
             found += [pending.server, find_server_of(pending.event.sender)]
-        found += await self._db.read(memberships.servers_in, room_id)
+        found += await self._db.read(memberships.servers_by_age, room_id, MAX_CANDIDATES)
         found.append(find_server_of(room_id))
         names = dict.fromkeys(
             name for name in found if name and name != self._server_name and is_valid_server_name(name)

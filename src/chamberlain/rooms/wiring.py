@@ -74,6 +74,7 @@ class Rooms:
         "reading",
         "receipts",
         "relations",
+        "remote_membership",
         "reports",
         "search",
         "search_index",
@@ -119,6 +120,7 @@ class Rooms:
         outside: Outside,
         invite_permission: InvitePermission,
         invites: Invites,
+        remote_membership: RemoteMembership,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -151,6 +153,7 @@ class Rooms:
         self.outside = outside
         self.invite_permission = invite_permission
         self.invites = invites
+        self.remote_membership = remote_membership
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -254,4 +257,5 @@ def build_rooms(
         outside=outside,
         invite_permission=permission,
         invites=invites,
+        remote_membership=remote,
     )

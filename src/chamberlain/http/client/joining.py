@@ -71,8 +71,9 @@ async def join_room_by_id(ctx: Context, request: JoinRoomByID) -> Joined:
 async def join_room(ctx: Context, request: JoinRoom) -> Joined:
     """Join a room by its id or one of its aliases."""
     ctx.requester.must_not_be_suspended()
-    room_id = await ctx.services.rooms.aliases.room_of(request.room_id_or_alias)
-    await _join(ctx, room_id, request.content, (*request.via, *request.server_name))
+    room = await ctx.services.rooms.aliases.resolve(request.room_id_or_alias)
+    room_id = RoomID(room.room_id)
+    await _join(ctx, room_id, request.content, (*request.via, *request.server_name, *room.servers))
     return Joined(room_id)
 
 

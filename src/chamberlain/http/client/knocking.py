@@ -30,11 +30,11 @@ class Knocked(Response):
 async def knock_room(ctx: Context, request: KnockRoom) -> Knocked:
     """Ask to be let into a room."""
     ctx.requester.must_not_be_suspended()
-    room_id = await ctx.services.rooms.aliases.room_of(request.room_id_or_alias)
+    room = await ctx.services.rooms.aliases.resolve(request.room_id_or_alias)
     await ctx.services.rooms.membership.knock(
         ctx.requester.user_id,
-        room_id,
+        room.room_id,
         reason=request.reason,
-        servers=(*request.via, *request.server_name),
+        servers=(*request.via, *request.server_name, *room.servers),
     )
-    return Knocked(room_id)
+    return Knocked(RoomID(room.room_id))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.rooms.bundles import bundled
+from chamberlain.rooms.invite_permission import blocks_invitations
 from chamberlain.rooms.serialize import client_event, load_extras
 from chamberlain.store import account_data, memberships, receipts, unread
 from chamberlain.store.database import position_of
@@ -38,7 +39,8 @@ async def load_rooms(
     await _add_joined(tx, ask, loaded, ongoing, fresh)
     for left in sections.left:
         loaded.left[left.own.room_id] = await _left(tx, ask, left)
-    loaded.invited = await stripped_states(tx, ask.user_id, sections.invited)
+    if sections.invited and not await blocks_invitations(tx, ask.user_id):
+        loaded.invited = await stripped_states(tx, ask.user_id, sections.invited)
     loaded.knocked = await stripped_states(tx, ask.user_id, sections.knocked)
     await _add_account_data(tx, ask, loaded, sections.fresh)
     return loaded
