@@ -10,6 +10,7 @@ from chamberlain.devices.wiring import build_devices
 from chamberlain.federation import key_file
 from chamberlain.federation.https import HttpsTransport
 from chamberlain.federation.key_file import KeyFile, KeyFileError
+from chamberlain.federation.policy_servers import AskedPolicyServers
 from chamberlain.federation.remote_media import FetchedMedia
 from chamberlain.federation.remote_servers import RemoteServers
 from chamberlain.federation.transport import Transport
@@ -150,6 +151,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         remotes=RemoteServers(remotes.client),
         elsewhere=remotes.rooms,
         handshakes=remotes.handshakes,
+        policy_servers=AskedPolicyServers(remotes.client, clock),
     )
     sync = build_sync(
         db,

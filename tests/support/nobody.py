@@ -5,6 +5,7 @@ from typing import Any
 
 from chamberlain.federation.client import FederationClient
 from chamberlain.federation.handshakes import Handshakes
+from chamberlain.federation.policy_servers import AskedPolicyServers
 from chamberlain.federation.remote_profiles import RemoteProfiles
 from chamberlain.federation.remote_rooms import RemoteRooms
 from chamberlain.federation.remote_servers import RemoteServers
@@ -55,3 +56,8 @@ def no_profiles() -> RemoteProfiles:
 def no_handshakes() -> Handshakes:
     """Handshakes, none of which comes to anything."""
     return Handshakes(NoClient())
+
+
+def no_policy_servers() -> AskedPolicyServers:
+    """Policy servers, none of which answers."""
+    return AskedPolicyServers(NoClient(), Clock())

@@ -10,6 +10,8 @@ from chamberlain.config.listeners import Listener
 from chamberlain.config.section import ConfigError
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.ids import is_valid_localpart, is_valid_server_name
+from chamberlain.matrix.policy import KEY_ID
+from chamberlain.matrix.signing import VerifyKey
 from chamberlain.matrix.versions import get_room_version
 
 
@@ -37,6 +39,8 @@ def _names(config: Config) -> Iterator[ConfigError]:
         yield ConfigError("server_notices.localpart", "is the first administrator's too: choose another")
     if config.well_known.server and not is_valid_server_name(config.well_known.server):
         yield ConfigError("well_known.server", "not a host with a port, as matrix.example.org:443")
+    if config.well_known.policy_server_key and not _is_key(config.well_known.policy_server_key):
+        yield ConfigError("well_known.policy_server_key", "not an ed25519 public key in base64")
 
 
 def _listeners(config: Config) -> Iterator[ConfigError]:
@@ -137,6 +141,14 @@ def _is_http_url(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         return False
+
+
+def _is_key(text: str) -> bool:
+    try:
+        VerifyKey.from_base64(text, KEY_ID)
+    except MatrixError:
+        return False
+    return True
 
 
 _CHECKS: tuple[Callable[[Config], Iterator[ConfigError]], ...] = (

@@ -20,6 +20,9 @@ class WellKnown(Section, frozen=True, kw_only=True):
     server: str = ""
     """Where other homeservers find this one, as `matrix.example.org:443`. Empty: `/.well-known/matrix/server`
     answers 404."""
+    policy_server_key: str = ""
+    """The ed25519 public key, in unpadded base64, of a policy server that has this server's name, for the clients of
+    room administrators. Empty: `/.well-known/matrix/policy_server` answers 404."""
     contacts: tuple[Contact, ...] = ()
     """Whom to write to about this server (`/.well-known/matrix/support`)."""
     support_page: str = ""

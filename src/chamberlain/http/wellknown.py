@@ -23,6 +23,15 @@ async def get_server_delegation(ctx: Context) -> JsonObject:
     return {"m.server": server}
 
 
+@endpoint("GET", "/.well-known/matrix/policy_server", auth=Auth.NONE, limit=Limit.NONE)
+async def get_policy_server(ctx: Context) -> JsonObject:
+    """Tell clients the key of the policy server of this name; 404 when there is none."""
+    key = ctx.services.config.well_known.policy_server_key
+    if not key:
+        raise NotFound("There is no policy server of this name")
+    return {"public_keys": {"ed25519": key}}
+
+
 @endpoint("GET", "/.well-known/matrix/support", auth=Auth.NONE, limit=Limit.NONE)
 async def get_support(ctx: Context) -> JsonObject:
     """Tell people whom to turn to; 404 when nobody is named."""

@@ -242,11 +242,21 @@ def sign(event: Event, server_name: str, signing_key: SigningKey) -> Event:
         MatrixError: TOO_LARGE when the signature takes it beyond 65,536 bytes.
     """
     version = event.version
+    signature = signing_key.sign(signed_bytes(decode_for(version, event.pdu), version))
+    return with_signature(event, server_name, signing_key.key_id, signature)
+
+
+def with_signature(event: Event, server_name: str, key_id: str, signature: str) -> Event:
+    """The event with one more signature, which is not looked at.
+
+    Raises:
+        MatrixError: TOO_LARGE when the signature takes it beyond 65,536 bytes.
+    """
+    version = event.version
     fields = decode_for(version, event.pdu)
-    signature = signing_key.sign(signed_bytes(fields, version))
     signatures = fields.setdefault("signatures", {})
     own = signatures.get(server_name)
-    signatures[server_name] = (own if isinstance(own, dict) else {}) | {signing_key.key_id: signature}
+    signatures[server_name] = (own if isinstance(own, dict) else {}) | {key_id: signature}
     pdu = encode_for(version, fields)
     _check_size(pdu)
     return _assemble(fields, version, event.event_id, event.room_id, pdu)

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
+from chamberlain.matrix.events import Event
+from chamberlain.matrix.policy import PolicyServer
 from chamberlain.matrix.push_rules import Ruleset
 from chamberlain.matrix.server_keys import PublishedKey
 from chamberlain.rooms.shown import AliasedRoom, DirectoryQuery, Page, RemoteSpace
@@ -83,6 +85,18 @@ class Elsewhere(Protocol):
         self, room_id: str, servers: Sequence[str], ts: int, direction: Literal["f", "b"]
     ) -> tuple[str, int, str]:
         """Ask servers for the event nearest to a time (ms); give its id, its time and who told."""
+        ...
+
+
+class PolicyServers(Protocol):
+    """The policy servers of rooms (server-server API, Policy Servers)."""
+
+    async def sign(self, server: PolicyServer, event: Event) -> Event:
+        """Give the event with the signature that the server gave for it, which is good.
+
+        Raises:
+            MatrixError: the server refuses the event, in its own words, or gives no usable answer (502).
+        """
         ...
 
 

@@ -26,9 +26,10 @@ from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.rooms.pipeline.imports import Imports
 from chamberlain.rooms.pipeline.notifications import Notifications
 from chamberlain.rooms.pipeline.outliers import Outliers
+from chamberlain.rooms.pipeline.policy import Policy
 from chamberlain.rooms.pipeline.resolve import Resolve
 from chamberlain.rooms.pipeline.submit import Submit
-from chamberlain.rooms.ports import Elsewhere, KeyRing, Profiles, RemoteServers, Rulesets
+from chamberlain.rooms.ports import Elsewhere, KeyRing, PolicyServers, Profiles, RemoteServers, Rulesets
 from chamberlain.rooms.profile_fanout import ProfileFanout
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
@@ -185,6 +186,7 @@ def build_rooms(
     remotes: RemoteServers,
     elsewhere: Elsewhere,
     handshakes: Handshakes,
+    policy_servers: PolicyServers,
 ) -> Rooms:
     """Make the services of rooms."""
     tasks = Tasks()
@@ -192,12 +194,13 @@ def build_rooms(
     drafting = Drafting(db, heads, server_name, signing_key)
     notifications = Notifications(db, heads, rulesets, server_name)
     ids = EventIds(db)
-    submit = Submit(db, clock, tasks, heads, drafting, notifications, server_name, ids)
+    policy = Policy(db, heads, policy_servers)
+    submit = Submit(db, clock, tasks, heads, drafting, notifications, server_name, ids, policy)
     checks = Checks(key_ring, clock)
     outliers = Outliers(db, clock, ids)
     fetch = Fetch(db, remotes, checks, outliers)
     forking = Forking(db, clock, heads, ids, Resolve(db), notifications, server_name)
-    accept = Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications)
+    accept = Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications, policy)
     imports = Imports(db, clock, heads, submit, ids, checks, outliers, forking, server_name)
     templates = Templates(heads, drafting, clock)
     outside = Outside(db, clock, ids, checks)

@@ -22,7 +22,7 @@ from chamberlain.store.database import Database
 from chamberlain.store.memberships import members_of
 from chamberlain.store.state.read import current, full_by_name
 from chamberlain.store.tx import Read, Write
-from tests.support.nobody import NoKeys, no_handshakes, no_rooms, no_servers
+from tests.support.nobody import NoKeys, no_handshakes, no_policy_servers, no_rooms, no_servers
 
 ALICE = "@alice:example.org"
 BOB = "@bob:example.org"
@@ -59,6 +59,7 @@ def worker(db: Database) -> Rooms:
         remotes=no_servers(),
         elsewhere=no_rooms(),
         handshakes=no_handshakes(),
+        policy_servers=no_policy_servers(),
     )
 
 

@@ -16,7 +16,7 @@ from chamberlain.store import kinds
 from chamberlain.store.database import Database
 from chamberlain.store.memberships import find
 from chamberlain.store.tx import Read, Write
-from tests.support.nobody import NoKeys, no_handshakes, no_rooms, no_servers
+from tests.support.nobody import NoKeys, no_handshakes, no_policy_servers, no_rooms, no_servers
 from tests.support.server import until
 
 ALICE = "@alice:example.org"
@@ -66,6 +66,7 @@ async def workers(db: Database, names: Names) -> AsyncIterator[list[Rooms]]:
             remotes=no_servers(),
             elsewhere=no_rooms(),
             handshakes=no_handshakes(),
+            policy_servers=no_policy_servers(),
         )
         for _ in range(2)
     ]

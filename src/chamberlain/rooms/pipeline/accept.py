@@ -2,6 +2,7 @@
 
     checks      signatures, content hash
     fetch       what is missing before them and of their auth events
+    policy      what the room's policy server says, where it has one
     authorize   by their auth events, by the state before them, by the current state
     persist     at the head of the room in one unit; on forks each by itself
 
@@ -29,6 +30,7 @@ from chamberlain.rooms.pipeline.head import Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.rooms.pipeline.notifications import Notifications
 from chamberlain.rooms.pipeline.outliers import Outliers
+from chamberlain.rooms.pipeline.policy import Policy
 from chamberlain.rooms.pipeline.redact import redact_if_allowed, redactions_of
 from chamberlain.rooms.pipeline.submit import TRIES, Submit
 from chamberlain.rooms.pipeline.threads import thread_of
@@ -48,10 +50,14 @@ log = get_logger("rooms")
 
 
 class _Told(msgspec.Struct, frozen=True):
-    """A run of events that can be placed one after the other; `state`: what is before the first, as others have it."""
+    """A run of events that can be placed one after the other; `state`: what is before the first, as others have it.
+
+    `unwelcome`: why the policy server does not recommend those that it does not, by their ids.
+    """
 
     events: Sequence[Event]
     state: Mapping[int, int] | None = None
+    unwelcome: Mapping[str, str] = {}
 
 
 class _Budget:
@@ -81,6 +87,7 @@ class Accept:
         outliers: Outliers,
         forking: Forking,
         notifications: Notifications,
+        policy: Policy,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -92,6 +99,7 @@ class Accept:
         self._outliers = outliers
         self._forking = forking
         self._notifications = notifications
+        self._policy = policy
 
     async def accept(self, origin: str, room_id: str, events: Sequence[Event]) -> None:
         """Have the events of a room that we are in, which `origin` sent, where they belong.
@@ -190,6 +198,8 @@ class Accept:
 
     async def _take(self, room_id: str, told: _Told, *, outgoing: bool = False) -> dict[str, str]:
         """Place events; give the reasons of those that are not part of the timeline."""
+        events, unwelcome = await self._policy.screened(room_id, told.events)
+        told = _Told(events, told.state, unwelcome)
         return await self._submit.in_turn(room_id, partial(self._try, room_id, told, outgoing))
 
     async def _try(self, room_id: str, told: _Told, outgoing: bool) -> dict[str, str]:
@@ -215,13 +225,15 @@ class Accept:
                     refused.setdefault(event.event_id, "It was refused before")
                 continue
             redacted_by = redactions.get(event.event_id)
-            if told.state is None and {e.event_id for e in chain.extremities} == set(event.prev_events):
+            follows = {e.event_id for e in chain.extremities} == set(event.prev_events)
+            unwelcome = told.unwelcome.get(event.event_id)
+            if told.state is None and follows and unwelcome is None:
                 await self._extend(chain, event, known, outgoing, refused, redacted_by)
                 continue
             if not await self._commit(chain):
                 return False
             head = await self._heads.get(room_id)
-            if not await self._fork(head, event, told.state, outgoing, refused, redacted_by):
+            if not await self._fork(head, event, told, outgoing, refused, redacted_by):
                 return False
             head = await self._heads.get(room_id)
             chain = Chain(head)
@@ -327,7 +339,7 @@ class Accept:
         self,
         head: Head,
         event: Event,
-        state: Mapping[int, int] | None,
+        told: _Told,
         outgoing: bool,
         refused: dict[str, str],
         redacted_by: str | None,
@@ -339,7 +351,13 @@ class Accept:
             return True
         kept |= await self._db.read(find_known, event.prev_events)
         outcome = await self._forking.place(
-            head, Stored(event, own.nid, own.height), kept, state, outgoing=outgoing, redacted_by=redacted_by
+            head,
+            Stored(event, own.nid, own.height),
+            kept,
+            told.state,
+            outgoing=outgoing,
+            redacted_by=redacted_by,
+            unwelcome=told.unwelcome.get(event.event_id),
         )
         if outcome is None:
             return False

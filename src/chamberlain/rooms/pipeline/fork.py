@@ -86,15 +86,17 @@ class Forking:
         *,
         outgoing: bool,
         redacted_by: str | None,
+        unwelcome: str | None = None,
     ) -> Outcome | None:
         """Judge an event that is here as an outlier, and write what follows from it; None: the head has moved.
 
         `known`: it and all its predecessors that are here; `told`: the state before it, as another server has it;
-        `redacted_by`: the redaction of it that came before it.
+        `redacted_by`: the redaction of it that came before it; `unwelcome`: why the policy server does not
+        recommend it.
         """
         event = stored.event
         judged = await self._judge(head, stored, known, told)
-        soft = None if judged.refused is not None else await self._soft_failure(head, event)
+        soft = None if judged.refused is not None else unwelcome or await self._soft_failure(head, event)
         chain, fork = judged.chain, judged.fork
         fork.event.row |= {"soft_failed": soft is not None, "outgoing": outgoing}
         fork.takes_part = judged.refused is None and soft is None

@@ -19,6 +19,7 @@ from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.head import Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.rooms.pipeline.notifications import Notifications
+from chamberlain.rooms.pipeline.policy import Policy
 from chamberlain.rooms.pipeline.redact import redact_target
 from chamberlain.rooms.pipeline.summary import NEW_SUMMARY
 from chamberlain.rooms.pipeline.threads import thread_of
@@ -119,6 +120,7 @@ class Submit:
         notifications: Notifications,
         server_name: str,
         ids: EventIds,
+        policy: Policy,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -128,6 +130,7 @@ class Submit:
         self._notifications = notifications
         self.server_name = server_name
         self._ids = ids
+        self._policy = policy
         self._queues: dict[str, deque[_Waiting | _Turn]] = {}
         self._txns: Cache[Txn, asyncio.Future[EventID]] = Cache(TXNS_KEPT, "transactions")
 
@@ -151,7 +154,8 @@ class Submit:
             Forbidden: the sender is not in the room, or has not the power.
             NotFound: a redaction of an event that the room does not have.
             BadJson, MatrixError (TOO_LARGE): the content is none that an event may have.
-            MatrixError: DUPLICATE_ANNOTATION for a second reaction with the same key.
+            MatrixError: DUPLICATE_ANNOTATION for a second reaction with the same key; what the room's policy server
+                says where it refuses the event.
         """
         draft = Draft(
             room_id=room_id,
@@ -370,7 +374,6 @@ class Submit:
         event, auth = await self._drafting.make(chain, draft)
         if draft.redacts is not None:
             await redact_target(self._db, self._heads, chain, event)
-        stored = Stored(event, nid, 1 + max((entry.height for entry in auth), default=0))
         previous = chain.state((draft.type, draft.state_key)) if draft.state_key is not None else None
         if instead_of is not None and (previous is None or previous.event.event_id != instead_of):
             raise StateMoved
@@ -382,6 +385,8 @@ class Submit:
             # Two who asked for the same at once: nothing changes a second time.
             return previous.event
         await self._refuse_second_annotation(chain, event)
+        event = await self._policy.signed(chain, event)
+        stored = Stored(event, nid, 1 + max((entry.height for entry in auth), default=0))
         notified = await self._notifications.of(event, chain)
         now = self._clock.now()
         follow_from(
