@@ -71,6 +71,6 @@ class Policy:
 
     async def _in_use(self, room_id: str, stored: Stored | None) -> PolicyServer | None:
         server = None if stored is None else parse_policy(stored.event.content)
-        if server is None or not await self._db.read(memberships.has_joined_from, room_id, server.name):
+        if server is None or not await self._db.read(memberships.has_from, room_id, server.name, ("join",)):
             return None
         return server
