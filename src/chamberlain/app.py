@@ -127,7 +127,14 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         remotes.profiles,
     )
     devices = build_devices(
-        db, clock, config.server_name, accounts.last_seen, shared=config.cluster.has_many_workers
+        db,
+        clock,
+        rng,
+        config.server_name,
+        accounts.last_seen,
+        remotes.key_servers,
+        shared=config.cluster.has_many_workers,
+        names_shown=config.federation.device_names,
     )
     media = build_media(
         db,
@@ -163,7 +170,17 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         max_timeout_ms=config.sync.max_timeout_ms,
         presence=config.presence.enabled,
     )
-    federation = build_federation(db, clock, rng, remotes, accounts, devices, rooms, sync)
+    federation = build_federation(
+        db,
+        clock,
+        rng,
+        remotes,
+        accounts,
+        devices,
+        rooms,
+        sync,
+        shared=config.cluster.has_many_workers,
+    )
     admin = build_admin(
         db,
         clock,

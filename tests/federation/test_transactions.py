@@ -25,8 +25,10 @@ def peer(wire: Wire) -> Peer:
 
 
 @pytest.fixture
-async def room(near: Server, alice: Client, peer: Peer) -> str:
-    """A public room of Alice's, to which Eve of `peer.test` is joined; what is staged for it stays so."""
+async def room(near: Server, alice: Client, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A public room of Alice's, to which Eve of `peer.test` is joined; what is staged stays so."""
+    queues = near.app.services.federation.inbound.room_queues
+    monkeypatch.setattr(queues, "wake", lambda room_id: None)
     room_id = await alice.create_room(preset="public_chat")
     await seat(near, room_id, peer.user())
     return room_id

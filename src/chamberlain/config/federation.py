@@ -14,6 +14,8 @@ class Federation(Section, frozen=True, kw_only=True):
     """When set, only these servers (`*` stands for any letters)."""
     deny: tuple[str, ...] = ()
     """Never these servers (`*` stands for any letters)."""
+    device_names: bool = False
+    """Other homeservers are told the names that users gave their devices."""
     ca_files: tuple[Path, ...] = ()
     """PEM files of certificate authorities that other homeservers may use, beside those of the system."""
     trusted_key_servers: tuple[str, ...] = ("matrix.org",)

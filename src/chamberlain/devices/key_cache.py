@@ -1,5 +1,7 @@
 """What `/keys/query` shows of each local user, ready to be spliced into answers, and kept until it changes."""
 
+from collections.abc import Sequence
+
 import msgspec
 import orjson
 
@@ -13,7 +15,8 @@ USERS_KEPT = 10_000
 SHORT_READ = 100
 """How many users are read in the event loop at once."""
 
-_DeviceRow = tuple[str, str, bytes, str | None]
+DeviceRow = tuple[str, str, bytes, str | None]
+"""User, device, keys, display name."""
 
 
 class ShownKeys(msgspec.Struct, frozen=True):
@@ -53,12 +56,12 @@ class KeyCache:
         drops = self._shown.drops
         read = self._db.read if len(user_ids) <= SHORT_READ else self._db.snapshot
         rows, keys = await read(_read, user_ids)
-        by_user: dict[str, tuple[list[_DeviceRow], list[KeyRow]]] = {user: ([], []) for user in user_ids}
+        by_user: dict[str, tuple[list[DeviceRow], list[KeyRow]]] = {user: ([], []) for user in user_ids}
         for row in rows:
             by_user[row[0]][0].append(row)
         for user_id, key in keys:
             by_user[user_id][1].append(key)
-        shown = {user_id: _show(user_id, *theirs) for user_id, theirs in by_user.items()}
+        shown = {user_id: show(user_id, *theirs) for user_id, theirs in by_user.items()}
         if drops == self._shown.drops:
             for user_id, value in shown.items():
                 self._shown.set(user_id, value)
@@ -80,11 +83,12 @@ class KeyCache:
         self._signed.pop(change.entity)
 
 
-async def _read(tx: Read, user_ids: list[str]) -> tuple[list[_DeviceRow], list[tuple[str, KeyRow]]]:
+async def _read(tx: Read, user_ids: list[str]) -> tuple[list[DeviceRow], list[tuple[str, KeyRow]]]:
     return await device_keys.of_users(tx, user_ids), await cross_signing.of_users(tx, user_ids)
 
 
-def _show(user_id: str, rows: list[_DeviceRow], keys: list[KeyRow]) -> ShownKeys:
+def show(user_id: str, rows: Sequence[DeviceRow], keys: Sequence[KeyRow]) -> ShownKeys:
+    """The members of one user."""
     name = orjson.dumps(user_id) + b":"
     devices = [orjson.dumps(device) + b":" + _named(stored, title) for _, device, stored, title in rows]
     by_usage = {key.usage: name + key.key for key in keys}

@@ -1,14 +1,15 @@
 """Uploading, querying and claiming keys (client-server API, Key management API)."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import orjson
 
 from chamberlain.devices import signed_keys
 from chamberlain.devices.key_cache import KeyCache, ShownKeys
-from chamberlain.matrix.errcodes import ErrCode
+from chamberlain.devices.ports import ClaimWishes
+from chamberlain.devices.remote_keys import Failures, RemoteKeys
 from chamberlain.matrix.errors import BadJson, InvalidParam, UnknownToken
 from chamberlain.matrix.ids import parse_user_id, server_of
 from chamberlain.matrix.types import JsonObject
@@ -20,13 +21,10 @@ from chamberlain.store.one_time_keys import Batch, Given, NewKey, Wanted
 SIGNED: Final = "signed_curve25519"
 MAX_KEYS: Final = 1_000
 """How many keys one upload may bring."""
+TIMEOUT_MS: Final = 10_000
+"""How long is waited for other servers where a client does not say otherwise."""
 TRIES: Final = 5
 """How often a change is tried again that another request came in between of."""
-
-_UNREACHABLE: Final = {
-    "errcode": ErrCode.CONNECTION_FAILED.value,
-    "error": "Keys of other servers cannot be fetched",
-}
 
 
 class _SignedKey(msgspec.Struct):
@@ -41,10 +39,11 @@ _devices_of = msgspec.json.Decoder(dict[str, dict[str, msgspec.Raw]])
 class Keys:
     """The keys of the devices of this server's users."""
 
-    def __init__(self, db: Database, cache: KeyCache, server_name: str) -> None:
+    def __init__(self, db: Database, cache: KeyCache, server_name: str, remote: RemoteKeys) -> None:
         self._db = db
         self._cache = cache
         self._server_name = server_name
+        self._remote = remote
 
     async def upload(
         self, user_id: str, device_id: str, device: JsonObject | None, one_time: bytes, fallback: bytes
@@ -76,15 +75,20 @@ class Keys:
                 return
         raise UnknownToken
 
-    async def query(self, requester: str, wanted: Mapping[str, list[str]]) -> bytes:
+    async def query(
+        self, requester: str, wanted: Mapping[str, list[str]], timeout_ms: int = TIMEOUT_MS
+    ) -> bytes:
         """The answer to `/keys/query`: for each user all devices, or those that are named.
+
+        Other servers have `timeout_ms` for what is not known of their users; those that give no answer are named.
 
         Raises:
             InvalidParam: what is asked for is not a user id.
         """
         shown: dict[str, ShownKeys] = {}
         missing: list[str] = []
-        failures: dict[str, object] = {}
+        elsewhere: dict[str, list[str]] = {}
+        failures: Failures = {}
         await self._cache.refresh()
         find = self._cache.find
         for user_id in wanted:
@@ -94,9 +98,12 @@ class Keys:
             elif server_of(parse_user_id(user_id)) == self._server_name:
                 missing.append(user_id)
             else:
-                failures[server_of(user_id)] = _UNREACHABLE
+                elsewhere[user_id] = wanted[user_id]
         if missing:
             shown |= await self._cache.load(missing)
+        if elsewhere:
+            theirs, failures = await self._remote.query(elsewhere, timeout_ms)
+            shown |= theirs
         signed = await self._cache.signed_by(requester)
         own = shown.get(requester)
         return _object(
@@ -109,28 +116,41 @@ class Keys:
             user_signing_keys=_members([own.user_signing] if own else []),
         )
 
-    async def claim(self, wanted: Mapping[str, Mapping[str, str]]) -> bytes:
+    async def claim(self, wanted: Mapping[str, Mapping[str, str]], timeout_ms: int = TIMEOUT_MS) -> bytes:
         """The answer to `/keys/claim`: a key for each device and algorithm, as far as there are keys.
+
+        Other servers have `timeout_ms` to give keys of their users; those that give no answer are named.
 
         Raises:
             InvalidParam: what is asked for is not a user id.
         """
-        here: list[Wanted] = []
-        failures: dict[str, object] = {}
+        here: dict[str, Mapping[str, str]] = {}
+        elsewhere: dict[str, Mapping[str, str]] = {}
         for user_id, devices in wanted.items():
-            server = server_of(parse_user_id(user_id))
-            if server == self._server_name:
-                here.extend((user_id, device_id, algorithm) for device_id, algorithm in devices.items())
-            else:
-                failures[server] = _UNREACHABLE
-        if len(here) > MAX_KEYS:
+            is_ours = server_of(parse_user_id(user_id)) == self._server_name
+            (here if is_ours else elsewhere)[user_id] = devices
+        if sum(map(len, here.values())) > MAX_KEYS:
             raise InvalidParam(f"At most {MAX_KEYS} keys can be claimed at once")
-        given: list[Given] = await self._db.write_batch(one_time_keys.claim, here) if here else []
-        answer: dict[str, dict[str, dict[str, orjson.Fragment]]] = {}
+        failures: Failures = {}
+        answer: dict[str, Any] = await self.claim_here(here) if here else {}
+        if elsewhere:
+            theirs, failures = await self._remote.claim(elsewhere, timeout_ms)
+            answer |= theirs
+        return msgspec.json.encode({"failures": failures, "one_time_keys": answer})
+
+    async def claim_here(self, wanted: ClaimWishes) -> dict[str, dict[str, dict[str, msgspec.Raw]]]:
+        """Keys of this server's users by user, device and `<algorithm>:<key id>`, as far as there are keys."""
+        wishes: list[Wanted] = [
+            (user_id, device_id, algorithm)
+            for user_id, devices in wanted.items()
+            for device_id, algorithm in devices.items()
+        ]
+        given: list[Given] = await self._db.write_batch(one_time_keys.claim, wishes) if wishes else []
+        answer: dict[str, dict[str, dict[str, msgspec.Raw]]] = {}
         for key in given:
             keys = answer.setdefault(key.user_id, {}).setdefault(key.device_id, {})
-            keys[f"{key.algorithm}:{key.key_id}"] = orjson.Fragment(key.key)
-        return orjson.dumps({"failures": failures, "one_time_keys": answer})
+            keys[f"{key.algorithm}:{key.key_id}"] = msgspec.Raw(key.key)
+        return answer
 
 
 def _new_keys(raw: bytes) -> list[NewKey]:

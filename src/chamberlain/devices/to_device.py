@@ -1,20 +1,26 @@
 """Sending messages to devices (client-server API, Send-to-device messaging)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 import orjson
 
+from chamberlain.matrix import canonical_json
 from chamberlain.matrix.errors import BadJson
 from chamberlain.matrix.ids import find_server_of, parse_user_id, server_of
+from chamberlain.matrix.types import JsonObject
 from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.rng import Rng
 from chamberlain.store import to_device
 from chamberlain.store.database import Database
 from chamberlain.store.to_device import Sending
 
 TXN_LIFETIME_MS: Final = 24 * 3_600_000
 """How long a retry of a request is recognized."""
+EDU_BYTES: Final = 60_000
+MESSAGE_ID_LETTERS: Final = 24
+"""Other servers take 32 at most."""
 PRUNE_EVERY_S: Final = 3_600.0
 
 Messages = Mapping[str, Mapping[str, msgspec.Raw]]
@@ -33,9 +39,10 @@ class Received(msgspec.Struct, frozen=True):
 class ToDevice:
     """Puts messages into the queues of devices; `/sync` takes them out."""
 
-    def __init__(self, db: Database, clock: Clock, server_name: str) -> None:
+    def __init__(self, db: Database, clock: Clock, rng: Rng, server_name: str) -> None:
         self._db = db
         self._clock = clock
+        self._rng = rng
         self._server_name = server_name
 
     async def send(
@@ -43,17 +50,51 @@ class ToDevice:
     ) -> None:
         """Send each message once, however often it is asked for with the same scope, type and transaction id.
 
+        Those for users of other servers wait, as durably, to be sent there.
+
         Raises:
             InvalidParam: a recipient is not a user id.
             BadJson: a content is not an object.
         """
         head = _head(sender, event_type)
         rows: list[tuple[str, str, bytes]] = []
+        elsewhere: dict[str, dict[str, Mapping[str, msgspec.Raw]]] = {}
         for user_id, devices in messages.items():
-            if server_of(parse_user_id(user_id)) == self._server_name:
+            server = server_of(parse_user_id(user_id))
+            if server == self._server_name:
                 rows.extend((user_id, device, head + _object(raw) + b"}") for device, raw in devices.items())
-        sending = Sending(sender, txn_scope, event_type, txn_id, rows)
+            else:
+                elsewhere.setdefault(server, {})[user_id] = devices
+        edus = [
+            (server, edu)
+            for server, theirs in elsewhere.items()
+            for edu in self._edus(sender, event_type, theirs)
+        ]
+        sending = Sending(sender, txn_scope, event_type, txn_id, rows, edus)
         await self._db.write(to_device.send, sending, self._clock.now())
+
+    def _edus(self, sender: str, event_type: str, messages: Messages) -> Iterator[bytes]:
+        """The EDUs that take messages to one server, each of them not much larger than `EDU_BYTES`."""
+        part: dict[str, dict[str, JsonObject]] = {}
+        size = 0
+        for user_id, devices in messages.items():
+            for device_id, raw in devices.items():
+                if size and size + len(_object(raw)) > EDU_BYTES:
+                    yield self._edu(sender, event_type, part)
+                    part, size = {}, 0
+                part.setdefault(user_id, {})[device_id] = canonical_json.decode_lenient(bytes(raw))
+                size += len(bytes(raw))
+        if part:
+            yield self._edu(sender, event_type, part)
+
+    def _edu(self, sender: str, event_type: str, messages: JsonObject) -> bytes:
+        content = {
+            "message_id": self._rng.id(MESSAGE_ID_LETTERS),
+            "messages": messages,
+            "sender": sender,
+            "type": event_type,
+        }
+        return canonical_json.encode_lenient({"content": content, "edu_type": "m.direct_to_device"})
 
     async def receive(self, origin: str, received: Sequence[Received]) -> None:
         """Put what another server sent into the queues of this server's devices; what came before is left out."""

@@ -5,12 +5,14 @@ from chamberlain.config.federation import Federation as Settings
 from chamberlain.devices.wiring import Devices
 from chamberlain.federation.availability import Destinations
 from chamberlain.federation.client import FederationClient
+from chamberlain.federation.device_updates import DeviceUpdates
 from chamberlain.federation.gate import FederationGate
 from chamberlain.federation.handshakes import Handshakes
 from chamberlain.federation.inbound.memberships import Memberships
 from chamberlain.federation.inbound.wiring import Inbound
 from chamberlain.federation.key_file import KeyFile
 from chamberlain.federation.key_ring import KeyRing
+from chamberlain.federation.key_servers import KeyServers
 from chamberlain.federation.notary import Notary
 from chamberlain.federation.own_keys import OwnKeys
 from chamberlain.federation.remote_profiles import RemoteProfiles
@@ -22,6 +24,7 @@ from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
+from chamberlain.store import memberships
 from chamberlain.store.database import Database
 from chamberlain.sync.wiring import Sync
 
@@ -36,6 +39,7 @@ class Remotes:
         "gate",
         "handshakes",
         "key_ring",
+        "key_servers",
         "notary",
         "own_keys",
         "profiles",
@@ -77,6 +81,7 @@ class Remotes:
         self.handshakes = Handshakes(self.client)
         self.profiles = RemoteProfiles(clock, self._tasks, self.client)
         self.rooms = RemoteRooms(clock, self._tasks, self.client)
+        self.key_servers = KeyServers(self.client)
         self.signed_requests = SignedRequests(
             self.key_ring, self.gate, server_name, self.availability.heard_of
         )
@@ -96,22 +101,31 @@ class Remotes:
 class Federation:
     """What is exchanged with other servers: made after the rooms that it is about."""
 
-    __slots__ = ("inbound", "memberships", "remotes", "room_reading")
+    __slots__ = ("device_updates", "inbound", "memberships", "remotes", "room_reading")
 
     def __init__(
-        self, remotes: Remotes, *, inbound: Inbound, memberships: Memberships, room_reading: RoomReading
+        self,
+        remotes: Remotes,
+        *,
+        inbound: Inbound,
+        memberships: Memberships,
+        device_updates: DeviceUpdates,
+        room_reading: RoomReading,
     ) -> None:
         self.remotes = remotes
         self.inbound = inbound
         self.memberships = memberships
+        self.device_updates = device_updates
         self.room_reading = room_reading
 
     async def start(self) -> None:
         """Begin the background work."""
         await self.inbound.start()
+        self.device_updates.start()
 
     async def close(self) -> None:
         """End the background work."""
+        await self.device_updates.close()
         await self.inbound.close()
 
 
@@ -124,11 +138,18 @@ def build_federation(
     devices: Devices,
     rooms: Rooms,
     sync: Sync,
+    *,
+    shared: bool,
 ) -> Federation:
-    """Make the services."""
+    """Make the services. `shared`: other workers use the same database."""
+
+    async def servers_in(room_id: str) -> frozenset[str]:
+        return frozenset(await db.read(memberships.servers_in, room_id))
+
     return Federation(
         remotes,
-        inbound=Inbound(db, clock, devices, rooms, sync),
+        inbound=Inbound(db, clock, rng, devices, rooms, sync, shared=shared),
         memberships=Memberships(db, accounts.users, rooms, remotes.handshakes, remotes.signing_key),
+        device_updates=DeviceUpdates(db, clock, devices.for_servers, servers_in, remotes.server_name),
         room_reading=RoomReading(db, clock, rooms.heads, remotes.server_name),
     )

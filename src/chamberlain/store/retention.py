@@ -29,6 +29,8 @@ _FIRST_UNREAD: Final[tuple[LiteralString, ...]] = (
     " AND position > COALESCE((SELECT position FROM followers WHERE name = 'profile fan-out'), 0)",
     "SELECT MIN(position) FROM changes WHERE kind = 'event'"
     " AND position > COALESCE((SELECT position FROM followers WHERE name = 'search'), 0)",
+    "SELECT MIN(position) FROM changes WHERE kind IN ('device_list', 'membership')"
+    " AND position > COALESCE((SELECT position FROM followers WHERE name = 'device lists of other servers'), 0)",
 )
 """For each follower of the change stream: what it has to read next."""
 

@@ -3,20 +3,24 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chamberlain.store import kinds
+from chamberlain.store import kinds, outbox
 from chamberlain.store.tx import Read, Write
 
 ALL_DEVICES = "*"
 
 
 class Sending(NamedTuple):
-    """One request to send: by whom, and (user, device or `*`, message) for each recipient."""
+    """One request to send: by whom, and (user, device or `*`, message) for each recipient.
+
+    `edus`: (server, EDU) with what is for users of other servers.
+    """
 
     sender: str
     device_id: str
     event_type: str
     txn_id: str
     messages: list[tuple[str, str, bytes]]
+    edus: Sequence[tuple[str, bytes]] = ()
 
 
 async def send(tx: Write, sending: Sending, now: int) -> bool:
@@ -33,6 +37,8 @@ async def send(tx: Write, sending: Sending, now: int) -> bool:
     )
     if new:
         await deliver(tx, sending.messages)
+        for server, edu in sending.edus:
+            outbox.add_edu(tx, server, edu)
     return bool(new)
 
 
@@ -44,6 +50,8 @@ async def send_all(tx: Write, sendings: Sequence[Sending], now: int) -> None:
 
 async def deliver(tx: Write, messages: list[tuple[str, str, bytes]]) -> None:
     """Put messages into the queues of devices that exist."""
+    if not messages:
+        return
     rows = await tx.all(
         "SELECT user_id, device_id FROM devices WHERE user_id = ANY(:user_ids) ORDER BY user_id, device_id",
         user_ids=sorted({user_id for user_id, _, _ in messages}),

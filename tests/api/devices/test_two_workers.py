@@ -37,7 +37,7 @@ async def test_a_worker_shows_what_another_has_changed_just_now(workers: tuple[D
     here, there = workers
     cache = KeyCache(here, shared=True)
     here.subscribe(lambda changes: [cache.drop(c) for c in changes if c.kind == kinds.DEVICE_LIST] and None)
-    keys = Keys(here, cache, "example.org")
+    keys = Keys(here, cache, "example.org", None)  # type: ignore[arg-type]
     await there.write(devices.upsert, ALICE, "A", None, 1)
     before = b'{"n":0}'
     await there.write(device_keys.put, ALICE, "A", before, None)

@@ -84,13 +84,15 @@ async def upload_keys(ctx: Context, request: UploadKeys) -> KeyCountsAnswer:
 )
 async def query_keys(ctx: Context, request: QueryKeys) -> Raw:
     """Get the devices and identity keys of users."""
-    return Raw(await ctx.services.devices.keys.query(ctx.requester.user_id, request.device_keys))
+    return Raw(
+        await ctx.services.devices.keys.query(ctx.requester.user_id, request.device_keys, request.timeout)
+    )
 
 
 @endpoint("POST", "/_matrix/client/v3/keys/claim", auth=Auth.GUEST_OK, errors=(ErrCode.INVALID_PARAM,))
 async def claim_keys(ctx: Context, request: ClaimKeys) -> Raw:
     """Claim one-time keys of devices."""
-    return Raw(await ctx.services.devices.keys.claim(request.one_time_keys))
+    return Raw(await ctx.services.devices.keys.claim(request.one_time_keys, request.timeout))
 
 
 @endpoint("GET", "/_matrix/client/v3/keys/changes", auth=Auth.ACCESS_TOKEN, errors=(ErrCode.INVALID_PARAM,))
