@@ -1,5 +1,6 @@
 """Reading rooms for the servers that are in them (server-server API, Retrieving events, Backfilling)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final, Literal
 
@@ -26,6 +27,8 @@ MAX_EVENTS: Final = 100
 """How many events one answer gives of a room's history."""
 AT_ONCE: Final = 500
 """How many events of a state are in memory at a time."""
+STATES_AT_A_TIME: Final = 2
+"""How many states are put together at a time; one of 50,000 events takes half a second of a reader."""
 NEAR: Final = 200
 """How many events on one side of a time are looked at."""
 
@@ -58,6 +61,7 @@ class RoomReading:
         self._clock = clock
         self._heads = heads
         self._server_name = server_name
+        self._states = asyncio.Semaphore(STATES_AT_A_TIME)
 
     async def event(self, origin: str, event_id: str) -> bytes:
         """Give one event as the JSON body of /event.
@@ -78,7 +82,8 @@ class RoomReading:
             NotFound: the room has no such event, or the state there is not known.
         """
         await self._check(origin, room_id)
-        return await self._db.snapshot(_state_ids, room_id, event_id)
+        async with self._states:
+            return await self._db.snapshot(_state_ids, room_id, event_id)
 
     async def state(self, origin: str, room_id: str, event_id: str) -> AsyncIterator[bytes]:
         """Give the JSON body of /state piece by piece: the state before an event, and its auth chain.
@@ -87,7 +92,8 @@ class RoomReading:
             NotFound: the room has no such event, or the state there is not known.
         """
         await self._check(origin, room_id)
-        parts = await self._db.snapshot(_state, room_id, event_id)
+        async with self._states:
+            parts = await self._db.snapshot(_state, room_id, event_id)
         return self._pieces({"pdus": parts.state, "auth_chain": parts.auth_chain})
 
     async def auth_chain(self, origin: str, room_id: str, event_id: str) -> AsyncIterator[bytes]:
@@ -97,7 +103,9 @@ class RoomReading:
             NotFound: the room has no such event.
         """
         await self._check(origin, room_id)
-        return self._pieces({"auth_chain": await self._db.snapshot(_auth_chain, room_id, event_id)})
+        async with self._states:
+            chain = await self._db.snapshot(_auth_chain, room_id, event_id)
+        return self._pieces({"auth_chain": chain})
 
     async def backfill(self, origin: str, room_id: str, event_ids: Collection[str], limit: int) -> bytes:
         """Give events and what came before them, the highest first, as the JSON body of /backfill."""

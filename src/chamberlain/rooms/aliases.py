@@ -7,7 +7,7 @@ from chamberlain.matrix.errors import Forbidden, InvalidParam, MatrixError, NotF
 from chamberlain.matrix.event_types import CANONICAL_ALIAS
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import RoomID, find_server_of, parse_room_alias, parse_room_id
-from chamberlain.matrix.remote_errors import RemoteError, for_client
+from chamberlain.matrix.remote_errors import Refused, RemoteError, for_client
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.joined import membership_in
 from chamberlain.rooms.pipeline.head import Heads
@@ -61,6 +61,8 @@ class Aliases:
         try:
             return await self._elsewhere.find_alias(alias)
         except RemoteError as error:
+            if isinstance(error, Refused) and error.code == ErrCode.NOT_FOUND:
+                raise NotFound("There is no such room alias") from None
             raise for_client(error) from None
 
     async def find_local(self, alias: str) -> AliasedRoom:
