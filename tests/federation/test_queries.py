@@ -133,13 +133,13 @@ async def test_profiles_that_are_none(
 # ------------------------------------------------------------------------------------------ aliases
 
 
-async def test_aliases_as_other_servers_ask_for_them(near: Server, far: Server, bob: Client) -> None:
+async def test_aliases_as_other_servers_ask_for_them(near: Server, alice: Client, bob: Client) -> None:
     """The room and the servers in it, those of this server alone."""
     room = await bob.create_room(room_alias_name="here", preset="public_chat")
-    await far.app.services.rooms.membership.join("@x:elsewhere.test", room)
+    await alice.join(room)
 
     found = await ask(near, "GET", path("query", "directory", room_alias="#here:far.test"))
-    assert found == {"room_id": room, "servers": ["far.test", "elsewhere.test"]}
+    assert found == {"room_id": room, "servers": ["far.test", "near.test"]}
     for alias, error in (
         ("#nothing:far.test", (404, "M_NOT_FOUND")),
         ("#here:near.test", (400, "M_INVALID_PARAM")),
@@ -161,6 +161,19 @@ async def test_asking_for_an_alias_of_another_server(
     (await alice.delete(path("directory", "room", "#here:far.test"))).error(400, "M_INVALID_PARAM")
     wire.part("far.test")
     (await alice.get(path("directory", "room", "#here:far.test"))).error(502, "M_UNKNOWN")
+
+
+@pytest.mark.parametrize("way", ["join", "knock"])
+async def test_into_a_room_by_an_alias_of_another_server(
+    far: Server, alice: Client, bob: Client, way: str
+) -> None:
+    """The alias says which servers to ask; here the room's id names none."""
+    version = {"room_version": "12", "room_alias_name": "here"}
+    rule = {"type": "m.room.join_rules", "content": {"join_rule": "public" if way == "join" else "knock"}}
+    room = await bob.create_room(**version, initial_state=[rule])
+    assert ":" not in room
+    answer = (await alice.post(path(way, "#here:far.test"))).ok()
+    assert answer == {"room_id": room}
 
 
 async def test_a_room_calls_itself_only_what_other_servers_say_too(

@@ -12,10 +12,10 @@ V1 = "/_matrix/federation/v1"
 
 
 @pytest.fixture
-async def room(alice: Client, near: Server) -> str:
-    """A room of Alice that a user of `far.test` is in."""
+async def room(alice: Client, bob: Client) -> str:
+    """A room of Alice that Bob is in."""
     made = await alice.create_room(preset="public_chat")
-    await near.app.services.rooms.membership.join("@bob:far.test", made)
+    await bob.join(made)
     return made
 
 
@@ -47,8 +47,8 @@ async def test_reading_a_room(far: Server, alice: Client, room: str) -> None:
     assert nearest["event_id"] in ids["pdu_ids"]
 
 
-async def test_servers_that_are_not_in_the_room(near: Server, far: Server, alice: Client, room: str) -> None:
-    """They get nothing after their last user has left; nor does one that the room has banned."""
+async def test_servers_that_are_not_in_the_room(far: Server, alice: Client, bob: Client, room: str) -> None:
+    """They get nothing after their last user is gone; nor does one that the room has banned."""
     sent = await alice.say(room, "x")
     targets = [
         ("GET", path("state_ids", room, event_id=sent), None),
@@ -76,5 +76,5 @@ async def test_servers_that_are_not_in_the_room(near: Server, far: Server, alice
     await all_are_refused()
     await alice.set_state(room, "m.room.server_acl", {"allow": ["*"]})
     await ask(far, *targets[0])
-    await near.app.services.rooms.membership.leave("@bob:far.test", room)
+    (await alice.post(path("rooms", room, "kick"), {"user_id": bob.user_id})).ok()
     await all_are_refused()

@@ -75,10 +75,8 @@ async def test_a_space_as_other_servers_ask_for_it(near: Server, far: Server, bo
     assert (plain["children"], plain["room"]["children_state"]) == ([], [])
 
 
-async def test_rooms_that_a_server_may_know_of(near: Server, far: Server, bob: Client) -> None:
+async def test_rooms_that_a_server_may_know_of(near: Server, far: Server, alice: Client, bob: Client) -> None:
     """Open ones; those that a user of its is in or invited to, or may join from another room; not if banned."""
-    membership = far.app.services.rooms.membership
-    alice = "@alice:near.test"
 
     async def is_shown(room: str) -> bool:
         try:
@@ -89,9 +87,9 @@ async def test_rooms_that_a_server_may_know_of(near: Server, far: Server, bob: C
 
     private = await bob.create_room(preset="private_chat")
     assert not await is_shown(private) and not await is_shown("!nowhere:far.test")
-    await membership.invite(bob.user_id, private, alice)
+    await bob.invite(private, alice)
     assert await is_shown(private)
-    await membership.leave(alice, private)
+    await alice.leave(private)
     assert not await is_shown(private)
     members = await bob.create_room(preset="public_chat")
     rule = {
@@ -102,7 +100,7 @@ async def test_rooms_that_a_server_may_know_of(near: Server, far: Server, bob: C
         initial_state=[{"type": "m.room.join_rules", "state_key": "", "content": rule}]
     )
     assert not await is_shown(restricted)
-    await membership.join(alice, members)
+    await alice.join(members)
     assert await is_shown(restricted)
     readable = await bob.create_room(
         initial_state=[
@@ -197,7 +195,7 @@ async def test_rooms_that_a_user_may_not_know_of(
     restricted = await bob.create_room(
         initial_state=[{"type": "m.room.join_rules", "state_key": "", "content": rule}]
     )
-    await far.app.services.rooms.membership.invite(bob.user_id, restricted, "@carol:near.test")
+    await bob.invite(restricted, await near.register("carol"))
     space = await space_of(alice, (restricted, "far.test"))
     dave = await near.register("dave")
     await dave.join(space)

@@ -261,7 +261,7 @@ async def test_a_room_whose_alias_is_taken_is_not_made(db: Database, services: R
     with pytest.raises(MatrixError) as refused:
         await services.create.create_room(BOB, RoomOptions(room_alias_name="here"))
     assert refused.value.code == ErrCode.ROOM_IN_USE
-    assert await services.aliases.room_of("#here:example.org") == first
+    assert (await services.aliases.find("#here:example.org")).room_id == first
 
     async def count(tx: Read) -> int:
         found: int = await tx.value("SELECT COUNT(*) FROM rooms")
