@@ -5,12 +5,10 @@ from typing import Any, Final
 
 import orjson
 
-from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, client_skeleton
 from chamberlain.matrix.ids import find_server_of, is_valid_user_id
 from chamberlain.matrix.types import JsonObject
-from chamberlain.matrix.versions import get_room_version
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.consequences import plain_row
 from chamberlain.rooms.pipeline.head import Stored
@@ -60,20 +58,13 @@ class Outside:
         row = plain_row(Stored(event, nid, BARE), client_skeleton(event), self._clock.now())
         return await self._db.write(rows.put, row, membership_row(event, local=True), known)
 
-    async def hear(self, room_id: str, pdus: Iterable[bytes]) -> None:
+    async def hear(self, room_id: str, events: Iterable[Event]) -> None:
         """Take the leaves and bans among these events that take back an invitation, or answer a knock.
 
         Who may kick or ban in the room cannot be known from outside. So it must be the inviter, or for a knock a
         user of the server that took it.
         """
-        version = await self._db.read(rows.find_version, room_id)
-        if version is None:
-            return
-        for pdu in pdus:
-            try:
-                event = Event.parse(pdu, get_room_version(version))
-            except MatrixError:
-                continue
+        for event in events:
             if await self._ends_waiting(event, room_id) and await self._checks.passed([event]):
                 await self.end(event)
 

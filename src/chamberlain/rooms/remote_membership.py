@@ -22,13 +22,15 @@ from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.imports import Imports
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.log import get_logger
-from chamberlain.store import events, memberships
+from chamberlain.store import entering, events, memberships
 from chamberlain.store.database import Database
 
 T = TypeVar("T")
 
 MAX_CANDIDATES: Final = 10
 """How many servers are asked, one after the other."""
+ENTERING_MS: Final = 10 * 60_000
+"""So long at most events of the room wait for the user to be in it."""
 _PENDING: Final = ("invite", "knock")
 _log = get_logger("rooms")
 
@@ -148,16 +150,23 @@ class RemoteMembership:
         if authorizer is not None:
             content = content | {AUTHORIZER: authorizer}
         join = self._complete(server, template, user_id, room_id, content)
-        welcome = await self._handshakes.send_join(server, join)
-        join = welcome.event
         head = await self._heads.find(room_id)
         if head is not None and is_ours(head):
-            await self._accept.accept(server, room_id, [join])
+            welcome = await self._handshakes.send_join(server, join)
+            await self._accept.accept(server, room_id, [welcome.event])
             return join.event_id
+        # From the moment on in which the other server has the join, others send what happens in the room.
+        until = self._clock.now() + ENTERING_MS
+        await self._db.write(entering.begin, room_id, template.version.id, until)
         try:
-            await self._imports.join(server, template.version, join, welcome.state, welcome.auth_chain)
+            welcome = await self._handshakes.send_join(server, join)
+            await self._imports.join(
+                server, template.version, welcome.event, welcome.state, welcome.auth_chain
+            )
         except MatrixError as error:
             raise BadAnswer(server, error.message) from error
+        finally:
+            await self._db.write(entering.end, room_id)
         return join.event_id
 
     async def _leave(self, server: str, user_id: str, room_id: str, content: JsonObject) -> Event:

@@ -202,7 +202,7 @@ def build_rooms(
     forking = Forking(db, clock, heads, ids, Resolve(db), notifications, server_name)
     accept = Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications, policy)
     imports = Imports(db, clock, heads, submit, ids, checks, outliers, forking, server_name)
-    templates = Templates(heads, drafting, clock)
+    templates = Templates(heads, drafting, policy, clock)
     outside = Outside(db, clock, ids, checks)
     permission = InvitePermission(db)
     invites = Invites(heads, submit, templates, handshakes, accept, permission, server_name)

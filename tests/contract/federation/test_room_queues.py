@@ -12,13 +12,14 @@ from chamberlain.matrix.signing import SigningKey
 from chamberlain.matrix.versions import V11
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
-from chamberlain.store import staged
+from chamberlain.store import entering, staged
 from chamberlain.store.connect import open_database
 from chamberlain.store.database import Database
 from chamberlain.store.staged import ReceivedTransaction, StagedPdus
 from chamberlain.store.tx import Write
 from tests.support.clock import FakeClock
 from tests.support.postgres import Postgres
+from tests.support.rows import insert
 from tests.support.server import until
 
 KEY = SigningKey(b"k" * 32, "test")
@@ -290,3 +291,39 @@ class TestSeveralWorkers:
         assert not await is_done(one)
         successor.holding.pop("!0").set()
         await until(lambda: is_done(one))
+
+
+async def test_events_of_a_room_wait_until_a_user_has_come_into_it(
+    db: Database, queues: RoomQueues, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They came while the other server had the join and this one not yet the room. Not forever, though."""
+    monkeypatch.setattr(room_queues, "ENTERING_RETRY_S", 0.01)
+    now = Clock().now()
+    await db.write(entering.begin, "!new", "11", now + 60_000)
+    await db.write(entering.begin, "!never", "11", now - 1)
+    await queues.start()
+    await stage(db, "!new", "a")
+    await stage(db, "!never", "b")
+    await stage(db, "!1", "c")
+
+    async def others_are_done() -> bool:
+        return await db.read(staged.rooms_waiting) == ["!new"]
+
+    await until(others_are_done)
+    assert recorder.calls == [("peer.test", "!1", ["c"])]
+
+    await db.write(make_room, "!new")
+    await db.write(entering.end, "!new")
+    await until(lambda: is_done(db))
+    assert recorder.bodies("!new") == ["a"]
+
+
+async def test_events_of_a_room_outside_of_which_one_waits_are_looked_at(
+    db: Database, queues: RoomQueues, recorder: Recorder
+) -> None:
+    """One of them may take an invitation back."""
+    await db.write(insert, "outside_memberships", room_id="!out", user_id="@a:b", version="11")
+    await queues.start()
+    await stage(db, "!out", "a")
+    await until(lambda: is_done(db))
+    assert recorder.bodies("!out") == ["a"]

@@ -15,10 +15,10 @@ from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.log import get_logger
 from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
-from chamberlain.store import kinds, leases, staged
+from chamberlain.store import entering, kinds, leases, outside, staged
 from chamberlain.store.database import Database
 from chamberlain.store.leases import Lease, LeaseLost
-from chamberlain.store.rooms import find_version
+from chamberlain.store.rooms import find_version, rooms_with_ours
 from chamberlain.store.staged import Arrival
 from chamberlain.store.tx import Change, Read, Write
 
@@ -30,6 +30,8 @@ RETRY_S: Final = 5.0
 """When a room is tried again after an unexpected failure."""
 LEASE_S: Final = 20.0
 """How long a room stands still after its worker died."""
+ENTERING_RETRY_S: Final = 1.0
+"""When it is looked whether a user of ours has come into the room."""
 LEASED_RETRY_S: Final = 1.0
 """When it is looked whether the worker that had a room's lease has left anything."""
 
@@ -42,6 +44,10 @@ class Accept(Protocol):
     async def accept(self, origin: str, room_id: str, events: Sequence[Event]) -> None:
         """Work off events that a server sent for a room; those that are known already are skipped."""
         ...
+
+
+class _Entering(Exception):
+    """A user of ours is being brought into the room, which has no head yet to put events on."""
 
 
 class RoomQueues:
@@ -127,6 +133,9 @@ class RoomQueues:
         except LeaseLost:
             self._leases.pop(room_id, None)
             return LEASED_RETRY_S
+        except _Entering:
+            await self._release(room_id)
+            return ENTERING_RETRY_S
         except Exception:
             _log.exception("events of other servers could not be worked off", room=room_id)
             self._failed.add(room_id)
@@ -137,8 +146,9 @@ class RoomQueues:
 
         Raises:
             LeaseLost: another worker is at it.
+            _Entering: a user of ours is being brought into the room.
         """
-        version, arrivals = await self._db.read(_load, room_id, BATCH)
+        version, arrivals = await self._db.read(_load, room_id, BATCH, self._clock.now())
         if not arrivals:
             await self._release(room_id)
             return False
@@ -218,9 +228,15 @@ def _by_origin(arrivals: Sequence[Arrival], version: str, room_id: str) -> Itera
         )
 
 
-async def _load(tx: Read, room_id: str, limit: int) -> tuple[str | None, list[Arrival]]:
+async def _load(tx: Read, room_id: str, limit: int, now: int) -> tuple[str | None, list[Arrival]]:
     arrivals = await staged.first_in(tx, room_id, limit)
-    return (await find_version(tx, room_id) if arrivals else None), arrivals
+    if not arrivals:
+        return None, arrivals
+    if await entering.find_version(tx, room_id, now) is not None and not await rooms_with_ours(
+        tx, (room_id,)
+    ):
+        raise _Entering
+    return await find_version(tx, room_id) or await outside.find_version(tx, room_id), arrivals
 
 
 async def _done(tx: Write, positions: Sequence[int], lease: Lease | None, *, release: bool) -> None:

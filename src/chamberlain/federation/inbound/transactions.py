@@ -12,11 +12,12 @@ from chamberlain.matrix.errors import BadJson, Forbidden, InvalidParam, LimitExc
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.hashes import decode_for, event_id_from, reference_hash, signed_bytes
 from chamberlain.matrix.ids import MAX_ID_BYTES
-from chamberlain.matrix.versions import V12, RoomVersion
+from chamberlain.matrix.versions import V12, RoomVersion, get_room_version
 from chamberlain.rooms.acl import is_allowed
+from chamberlain.rooms.joined import is_ours
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.runtime.clock import Clock
-from chamberlain.store import staged
+from chamberlain.store import entering, outside, staged
 from chamberlain.store.database import Database
 from chamberlain.store.staged import ReceivedTransaction, StagedPdus
 from chamberlain.store.tx import Read
@@ -168,7 +169,10 @@ class Transactions:
 
     async def _room(self, origin: str, room_id: str, waiting: int) -> _Room:
         head = await self._heads.find(room_id)
-        if head is None or not head.summary.get("local_joined"):
+        if head is None or not is_ours(head):
+            version = await self._db.read(_version_from_outside, room_id, self._clock.now())
+            if version is not None:
+                return _Room(get_room_version(version), ROOM_EVENTS - waiting)
             # Ids are the same in most versions.
             return _Room(V12 if head is None else head.version, refusal="This server is not in the room")
         if not await is_allowed(self._heads, room_id, origin):
@@ -182,6 +186,11 @@ class Transactions:
             while await self._db.write(staged.forget_transactions, before):
                 await self._clock.sleep(PRUNE_PAUSE_S)
             await self._clock.sleep(PRUNE_EVERY_S)
+
+
+async def _version_from_outside(tx: Read, room_id: str, now: int) -> str | None:
+    """The version of a room that one of ours waits outside of, or is just entering."""
+    return await entering.find_version(tx, room_id, now) or await outside.find_version(tx, room_id)
 
 
 async def _look(tx: Read, origin: str, txn_id: str) -> tuple[bytes | None, list[staged.Waiting]]:
