@@ -187,6 +187,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         rng,
         accounts=accounts,
         rooms=rooms,
+        remotes=remotes,
         audit_key=load_key(config.data_dir / "audit.key", rng),
         shared_secret=config.registration.shared_secret,
         server_notices=config.server_notices,

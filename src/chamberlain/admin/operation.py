@@ -43,6 +43,8 @@ class Scope(StrEnum):
     AUDIT_READ = "audit:read"
     AUDIT_WRITE = "audit:write"
     SERVER_READ = "server:read"
+    FEDERATION_READ = "federation:read"
+    FEDERATION_WRITE = "federation:write"
     NONE = "none"
     """The operation checks by itself who may; no token is asked for."""
 

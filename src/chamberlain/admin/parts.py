@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from chamberlain.accounts.wiring import Accounts
+from chamberlain.federation.wiring import Remotes
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.store.database import Database
@@ -26,6 +27,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     accounts: Accounts
     rooms: Rooms
+    remotes: Remotes
     jobs: Jobs
     audit: AuditLog
     notices: Notices

@@ -11,6 +11,7 @@ from chamberlain.admin.parts import Parts
 from chamberlain.admin.run import Runner
 from chamberlain.admin.secret_registration import SecretRegistration
 from chamberlain.config.server_notices import ServerNotices
+from chamberlain.federation.wiring import Remotes
 from chamberlain.matrix.ids import UserID
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
@@ -45,6 +46,7 @@ def build_admin(
     *,
     accounts: Accounts,
     rooms: Rooms,
+    remotes: Remotes,
     audit_key: bytes,
     shared_secret: str,
     server_notices: ServerNotices,
@@ -68,6 +70,7 @@ def build_admin(
             clock=clock,
             accounts=accounts,
             rooms=rooms,
+            remotes=remotes,
             jobs=jobs,
             audit=AuditLog(db, clock, rng, audit_key),
             notices=notices,

@@ -11,9 +11,11 @@ class Federation(Section, frozen=True, kw_only=True):
     enabled: bool = True
     """Off: no other homeserver is talked to or answered."""
     allow: tuple[str, ...] | None = None
-    """When set, only these servers (`*` stands for any letters)."""
+    """When set, only these servers (`*` stands for any letters; a name without a port fits every port).
+
+    `chamberlain admin server-rules` allows and denies further ones while the server runs."""
     deny: tuple[str, ...] = ()
-    """Never these servers (`*` stands for any letters)."""
+    """Never these servers, whoever allows them."""
     device_names: bool = False
     """Other homeservers are told the names that users gave their devices."""
     ca_files: tuple[Path, ...] = ()

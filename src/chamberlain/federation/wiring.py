@@ -65,7 +65,7 @@ class Remotes:
         self.own_keys = OwnKeys(clock, server_name, keys)
         self.signing_key = self.own_keys.signing_key
         self.transport = transport
-        self.gate = FederationGate(settings)
+        self.gate = FederationGate(db, clock, settings)
         self.availability = Destinations(db, clock, rng)
         self.client = FederationClient(transport, self.gate, self.availability, server_name, self.signing_key)
         self.key_ring = KeyRing(
@@ -88,6 +88,7 @@ class Remotes:
 
     async def start(self) -> None:
         """Begin the background work."""
+        await self.gate.start()
         await self.availability.start()
 
     async def close(self) -> None:
@@ -95,6 +96,7 @@ class Remotes:
         await self._tasks.close()
         await self.key_ring.close()
         await self.availability.close()
+        await self.gate.close()
         await self.transport.close()
 
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from chamberlain.http.endpoint import Auth, Context, Limit, Path, Query, Request, Response, endpoint
+from chamberlain.http.server.keys_server import check_open
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import InvalidParam
 from chamberlain.matrix.types import JsonObject
@@ -23,9 +24,16 @@ class QueryKeys(Request):
     minimum_valid_until_ts: Query[int | None] = None
 
 
-@endpoint("GET", "/_matrix/key/v2/query/{server_name}", auth=Auth.NONE, limit=Limit.REMOTE)
+@endpoint(
+    "GET",
+    "/_matrix/key/v2/query/{server_name}",
+    auth=Auth.NONE,
+    limit=Limit.REMOTE,
+    errors=(ErrCode.FORBIDDEN,),
+)
 async def query_keys(ctx: Context, request: QueryKeys) -> Found:
     """Give the keys of a server."""
+    check_open(ctx)
     notary = ctx.services.federation.remotes.notary
     return Found(await notary.find({request.server_name: request.minimum_valid_until_ts}))
 
@@ -38,9 +46,16 @@ class QueryKey(Request):
     minimum_valid_until_ts: Query[int | None] = None
 
 
-@endpoint("GET", "/_matrix/key/v2/query/{server_name}/{key_id}", auth=Auth.NONE, limit=Limit.REMOTE)
+@endpoint(
+    "GET",
+    "/_matrix/key/v2/query/{server_name}/{key_id}",
+    auth=Auth.NONE,
+    limit=Limit.REMOTE,
+    errors=(ErrCode.FORBIDDEN,),
+)
 async def query_key(ctx: Context, request: QueryKey) -> Found:
     """Give the keys of a server, as servers of long ago ask for them."""
+    check_open(ctx)
     notary = ctx.services.federation.remotes.notary
     return Found(await notary.find({request.server_name: request.minimum_valid_until_ts}))
 
@@ -58,10 +73,15 @@ class QueryManyKeys(Request):
 
 
 @endpoint(
-    "POST", "/_matrix/key/v2/query", auth=Auth.NONE, limit=Limit.REMOTE, errors=(ErrCode.INVALID_PARAM,)
+    "POST",
+    "/_matrix/key/v2/query",
+    auth=Auth.NONE,
+    limit=Limit.REMOTE,
+    errors=(ErrCode.FORBIDDEN, ErrCode.INVALID_PARAM),
 )
 async def query_many_keys(ctx: Context, request: QueryManyKeys) -> Found:
     """Give the keys of several servers, at most a thousand."""
+    check_open(ctx)
     if len(request.server_keys) > MOST_SERVERS:
         raise InvalidParam(f"Keys of more than {MOST_SERVERS} servers cannot be asked for at once")
     wanted = {
