@@ -1,6 +1,7 @@
 """The services for what other servers send, made and bundled."""
 
 from chamberlain.devices.wiring import Devices
+from chamberlain.federation.inbound.arrivals import Arrivals
 from chamberlain.federation.inbound.device_lists import IncomingDeviceLists
 from chamberlain.federation.inbound.edus import Edus
 from chamberlain.federation.inbound.participants import Participants
@@ -49,7 +50,8 @@ class Inbound:
             }
         )
         self.transactions = Transactions(db, clock, rooms.heads, edus)
-        self.room_queues = RoomQueues(db, clock, rng, rooms.accept, shared=shared)
+        arrivals = Arrivals(rooms.heads, rooms.accept, rooms.outside)
+        self.room_queues = RoomQueues(db, clock, rng, arrivals, shared=shared)
         self._tasks = Tasks()
 
     async def start(self) -> None:
