@@ -25,7 +25,12 @@ async def test_a_signed_request_says_who_makes_it(near: Server, far: Server) -> 
     header = authorize(key, "near.test", "far.test", "PUT", "/_matrix/federation/v1/send/1", b'{"a":1}')
     verify = far.app.services.federation.remotes.signed_requests.verify
 
+    assert await verify("PUT", "/_matrix/federation/v1/send/1", header, b'{"a":1}') == "near.test"
     assert await verify("PUT", "/_matrix/federation/v1/send/1", header, b'{ "a": 1 }') == "near.test"
+    with pytest.raises(MatrixError, match="M_BAD_JSON"):
+        await verify("PUT", "/_matrix/federation/v1/send/1", header, b'{"a":"\xff"}')
+    with pytest.raises(MatrixError, match="M_BAD_JSON"):
+        await verify("PUT", "/_matrix/federation/v1/send/1", header, b"no json")
     with pytest.raises(MatrixError, match="M_UNAUTHORIZED"):
         await verify("PUT", "/_matrix/federation/v1/send/1", header, b'{"a":2}')
     with pytest.raises(MatrixError, match="M_UNAUTHORIZED"):

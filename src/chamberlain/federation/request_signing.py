@@ -1,14 +1,14 @@
 """Requests between servers carry a signature (server-server API, Request Authentication)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 import orjson
 
 from chamberlain.matrix import canonical_json
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.errors import Forbidden, MatrixError
+from chamberlain.matrix.errors import BadJson, Forbidden, MatrixError
 from chamberlain.matrix.ids import is_valid_server_name
 from chamberlain.matrix.signing import SigningKey, VerifyKey
 
@@ -69,7 +69,7 @@ class SignedRequests:
         Raises:
             MatrixError: UNAUTHORIZED (401) without a good signature for this server.
             Forbidden: the settings close the door to that server.
-            BadJson: the body is not JSON.
+            BadJson: the body is not JSON in UTF-8.
         """
         fields = parse_authorization(authorization)
         origin, key_id, signature = (fields.get(name, "") for name in ("origin", "key", "sig"))
@@ -80,14 +80,30 @@ class SignedRequests:
             raise _unauthorized("The request was signed for another server")
         if not self._gate.permits(origin):
             raise Forbidden("This server does not talk to yours")
-        content = canonical_json.encode_lenient(canonical_json.decode_lenient(body)) if body else None
         key = await self._keys.find_key(origin, key_id)
-        if key is None or not key.verify(
-            _signed_part(origin, destination, method, target, content), signature
+        if key is None or not any(
+            key.verify(_signed_part(origin, destination, method, target, content), signature)
+            for content in _spellings(body)
         ):
             raise _unauthorized("The signature of the request is not valid")
         self._heard_of(origin)
         return origin
+
+
+def _spellings(body: bytes) -> Iterator[bytes | None]:
+    """What the content of a request may have been when it was signed: as it came, since most send canonical JSON.
+
+    Whether that is JSON is seen where it is read. Spelling it anew costs more than all else that is done with it.
+    """
+    if not body:
+        yield None
+        return
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise BadJson("The body is not UTF-8") from None
+    yield body
+    yield canonical_json.encode_lenient(canonical_json.decode_lenient(body))
 
 
 def parse_authorization(header: str) -> Mapping[str, str]:

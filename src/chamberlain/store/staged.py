@@ -1,6 +1,6 @@
 """Transactions of other servers: the PDUs that they brought and the answers that they got."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -129,9 +129,11 @@ def _pairs(event_ids: bytes, pdus: bytes) -> list[tuple[str, bytes]]:
     return list(zip(orjson.loads(event_ids), map(bytes, _raw_array.decode(pdus)), strict=True))
 
 
-async def forget_staged(tx: Write, positions: Collection[int]) -> None:
-    """Forget arrivals that were worked off."""
-    await tx.run("DELETE FROM staged_pdus WHERE position = ANY(:positions)", positions=list(positions))
+async def forget(tx: Write, arrivals: Sequence[Sequence[int]]) -> list[None]:
+    """Forget arrivals that were worked off, for each caller those at these positions."""
+    positions = [position for some in arrivals for position in some]
+    await tx.run("DELETE FROM staged_pdus WHERE position = ANY(:positions)", positions=positions)
+    return [None] * len(arrivals)
 
 
 async def forget_transactions(tx: Write, before: int) -> int:

@@ -52,10 +52,10 @@ async def test_a_room_is_read_in_parts(db: Database) -> None:
 
     first = await db.read(staged.first_in, ROOM, 3)
     assert [event_id for arrival in first for event_id, _ in arrival.pdus] == ["$0a", "$0b", "$1a", "$1b"]
-    await db.write(staged.forget_staged, [arrival.position for arrival in first])
+    await db.write_batch(staged.forget, [arrival.position for arrival in first])
     second = await db.read(staged.first_in, ROOM, 50)
     assert [event_id for arrival in second for event_id, _ in arrival.pdus] == ["$2a", "$2b", "$3a", "$3b"]
-    await db.write(staged.forget_staged, [arrival.position for arrival in second])
+    await db.write_batch(staged.forget, [arrival.position for arrival in second])
 
     assert await db.read(staged.first_in, ROOM, 50) == []
     assert await db.read(staged.rooms_waiting) == [OTHER]

@@ -158,7 +158,11 @@ class RoomQueues:
                 await self._hand_over(origin, room_id, events)
         self._failed.discard(room_id)
         is_last = sum(len(arrival.pdus) for arrival in arrivals) < BATCH and not self._again[room_id]
-        await self._db.write(_done, [arrival.position for arrival in arrivals], lease, release=is_last)
+        positions = [arrival.position for arrival in arrivals]
+        if lease is None:
+            await self._db.write_batch(staged.forget, positions)
+        else:
+            await self._db.write(_done, positions, lease, release=is_last)
         if is_last:
             self._leases.pop(room_id, None)
         return not is_last
@@ -239,11 +243,10 @@ async def _load(tx: Read, room_id: str, limit: int, now: int) -> tuple[str | Non
     return await find_version(tx, room_id) or await outside.find_version(tx, room_id), arrivals
 
 
-async def _done(tx: Write, positions: Sequence[int], lease: Lease | None, *, release: bool) -> None:
-    if lease is not None:
-        await leases.fence(tx, lease)
-    await staged.forget_staged(tx, positions)
-    if lease is not None and release:
+async def _done(tx: Write, positions: Sequence[int], lease: Lease, *, release: bool) -> None:
+    await leases.fence(tx, lease)
+    await staged.forget(tx, [positions])
+    if release:
         await leases.release(tx, lease)
 
 
