@@ -188,6 +188,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         accounts=accounts,
         rooms=rooms,
         remotes=remotes,
+        media=media,
         audit_key=load_key(config.data_dir / "audit.key", rng),
         shared_secret=config.registration.shared_secret,
         server_notices=config.server_notices,

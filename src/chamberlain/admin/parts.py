@@ -8,6 +8,7 @@ import msgspec
 
 from chamberlain.accounts.wiring import Accounts
 from chamberlain.federation.wiring import Remotes
+from chamberlain.media.wiring import Media
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.store.database import Database
@@ -28,6 +29,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Accounts
     rooms: Rooms
     remotes: Remotes
+    media: Media
     jobs: Jobs
     audit: AuditLog
     notices: Notices

@@ -13,6 +13,7 @@ from chamberlain.admin.secret_registration import SecretRegistration
 from chamberlain.config.server_notices import ServerNotices
 from chamberlain.federation.wiring import Remotes
 from chamberlain.matrix.ids import UserID
+from chamberlain.media.wiring import Media
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
@@ -47,6 +48,7 @@ def build_admin(
     accounts: Accounts,
     rooms: Rooms,
     remotes: Remotes,
+    media: Media,
     audit_key: bytes,
     shared_secret: str,
     server_notices: ServerNotices,
@@ -71,6 +73,7 @@ def build_admin(
             accounts=accounts,
             rooms=rooms,
             remotes=remotes,
+            media=media,
             jobs=jobs,
             audit=AuditLog(db, clock, rng, audit_key),
             notices=notices,
