@@ -9,6 +9,7 @@ from nio import (
     AsyncClientConfig,
     EnableEncryptionBuilder,
     KeysQueryError,
+    LoginResponse,
     MegolmEvent,
     RegisterResponse,
     RoomCreateResponse,
@@ -58,6 +59,12 @@ class Encrypted:
         """Make the account and the keys of its device."""
         answer = await self.client.register(self.name, f"password of {self.name}")
         assert isinstance(answer, RegisterResponse), answer
+        await self.turn()
+
+    async def log_in(self) -> None:
+        """Make another device, with keys of its own, of an account that is there."""
+        answer = await self.client.login(f"password of {self.name}")
+        assert isinstance(answer, LoginResponse), answer
         await self.turn()
 
     async def restart(self) -> None:

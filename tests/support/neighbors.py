@@ -101,7 +101,6 @@ class Person(Client):
         self.presence: dict[str, dict[str, Any]] = {}
         self.to_device: list[Event] = []
         self.changed_devices: set[str] = set()
-        self.lost_sight: set[str] = set()
 
     def room(self, room_id: str) -> Room:
         """What is known of a room, empty at first."""
@@ -117,7 +116,6 @@ class Person(Client):
             self.presence[event["sender"]] = event["content"]
         self.to_device += answer.get("to_device", {}).get("events", ())
         self.changed_devices.update(answer.get("device_lists", {}).get("changed", ()))
-        self.lost_sight.update(answer.get("device_lists", {}).get("left", ()))
 
     async def until(self, condition: Callable[[], Found], seconds: float = PATIENCE) -> Found:
         """Sync until the condition holds; what it gave."""

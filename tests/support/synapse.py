@@ -127,6 +127,7 @@ def _neighbourhood() -> dict[str, object]:
         "suppress_key_server_warning": True,
         "ip_range_blacklist": [],
         "allow_public_rooms_over_federation": True,
+        "room_list_publication_rules": [{"action": "allow"}],
         "federation": {
             "client_timeout": "20s",
             "max_short_retries": 1,

@@ -77,9 +77,14 @@ def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def newcomer_name(name: str) -> str:
+    """A name with a number that nobody had before."""
+    return f"{name}{next(_numbers)}"
+
+
 async def newcomer(server: Neighbor, name: str) -> Person:
-    """A fresh user, whose name has a number."""
-    user = await server.register(f"{name}{next(_numbers)}")
+    """A fresh user."""
+    user = await server.register(newcomer_name(name))
     assert isinstance(user, Person)
     return user
 

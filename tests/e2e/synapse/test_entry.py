@@ -83,28 +83,14 @@ async def test_a_knock_is_heard_and_answered(ada: Person, ben: Person, version: 
     await ada.sees(room, await ben.say(room, "thank you"))
 
 
-@quiet
-@pytest.mark.parametrize("pair", ["chamberlain-hosts"], indirect=True)
-async def test_a_knock_is_turned_away(ada: Person, ben: Person, version: str) -> None:
-    """Who knocked is told; they may knock again."""
-    room = await closed_room(ada, version, {"join_rule": "knock"})
-    await knock(ben, room, ada.server.name, "let me in")
-    await ada.sees_member(room, ben, "knock")
-    await ben.is_in(room, "knock")
-    (await ada.post(path("rooms", room, "kick"), {"user_id": ben.user_id})).ok()
-    await ben.is_in(room, "leave")
-
-    await knock(ben, room, ada.server.name, "please")
-    await ada.until(lambda: ada.room(room).content("m.room.member", ben.user_id).get("reason") == "please")
-
-
-@quiet
+@pytest.mark.skipif(HERE == "synapse", reason="Synapse does not tell other servers of knocks that are over")
 @pytest.mark.parametrize("pair", ["synapse-hosts"], indirect=True)
 async def test_a_knock_is_taken_back(ada: Person, ben: Person, version: str) -> None:
     """Who knocked and goes away is seen to go."""
     room = await closed_room(ada, version, {"join_rule": "knock"})
     await knock(ben, room, ada.server.name, "hello?")
     await ada.sees_member(room, ben, "knock")
+    await ben.is_in(room, "knock")
     await ben.leave(room)
     await ada.sees_member(room, ben, "leave")
     await ben.is_in(room, "leave")

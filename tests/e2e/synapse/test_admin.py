@@ -1,0 +1,90 @@
+"""What an administrator of chamberlain does is seen by the users of Synapse in its rooms."""
+
+import pytest
+
+from tests.e2e.synapse.conftest import HERE, newcomer_name, shared_room
+from tests.support.neighbors import Neighbor, Person
+from tests.support.server import Client, path
+
+pytestmark = pytest.mark.skipif(HERE == "synapse", reason="Synapse has not all of these operations")
+
+
+@pytest.fixture
+async def root(here: Neighbor) -> Client:
+    """An administrator of chamberlain."""
+    return await here.admin(newcomer_name("root"))
+
+
+@pytest.fixture
+def locals_and_guest(here: Neighbor, ada: Person, cleo: Person, ben: Person, dan: Person) -> list[Person]:
+    """Two users of chamberlain, and one of Synapse."""
+    mine, theirs = ([ada, cleo], ben) if ada.server.name == here.name else ([ben, dan], ada)
+    return [*mine, theirs]
+
+
+async def full_room(ada: Person, cleo: Person, ben: Person, dan: Person) -> str:
+    """A room with all four in it."""
+    room = await shared_room(ada, ben)
+    await cleo.join(room)
+    await dan.join(room)
+    for person in (ada, ben):
+        await person.sees_member(room, cleo, "join")
+        await person.sees_member(room, dan, "join")
+    return room
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_an_evacuated_room(
+    root: Client,
+    ada: Person,
+    cleo: Person,
+    ben: Person,
+    dan: Person,
+    locals_and_guest: list[Person],
+    method: str,
+) -> None:
+    """All local users leave, each by an event of their own, and a second time there is nobody left to leave."""
+    room = await full_room(ada, cleo, ben, dan)
+    first, second, guest = locals_and_guest
+    target = f"/_dendrite/admin/{path('evacuateRoom', room)}"
+    answer = (await root.request(method, target)).ok()
+    assert sorted(answer["affected"]) == sorted([first.user_id, second.user_id])
+    for person in (first, second):
+        await guest.sees_member(room, person, "leave")
+        assert guest.room(room).state["m.room.member", person.user_id]["sender"] == person.user_id
+    assert (await root.request(method, target)).ok() == {"affected": []}
+
+
+async def test_an_evacuated_user(
+    root: Client, ada: Person, cleo: Person, ben: Person, dan: Person, locals_and_guest: list[Person]
+) -> None:
+    """One local user leaves all rooms; the others stay."""
+    rooms = [await full_room(ada, cleo, ben, dan)]
+    first, second, guest = locals_and_guest
+    answer = (await root.post(f"/_dendrite/admin/{path('evacuateUser', second.user_id)}")).ok()
+    assert answer == {"affected": rooms}
+    await guest.sees_member(rooms[0], second, "leave")
+    assert guest.room(rooms[0]).member(first.user_id) == "join"
+
+
+async def test_a_deactivated_user(
+    root: Client, ada: Person, cleo: Person, ben: Person, dan: Person, locals_and_guest: list[Person]
+) -> None:
+    """Their leave is seen on the other server."""
+    room = await full_room(ada, cleo, ben, dan)
+    first, _, guest = locals_and_guest
+    (await root.post(f"/_synapse/admin/v1/{path('deactivate', first.user_id)}", {"erase": True})).ok()
+    await guest.sees_member(room, first, "leave")
+
+
+async def test_the_other_server_is_listed_as_a_destination(
+    root: Client, there: Neighbor, ada: Person, ben: Person
+) -> None:
+    """With the rooms shared with it."""
+    room = await shared_room(ada, ben)
+    listed = (await root.get("/_synapse/admin/v1/federation/destinations")).ok()
+    assert there.name in [row["destination"] for row in listed["destinations"]]
+    base = f"/_synapse/admin/v1/federation/destinations/{path(there.name)}"
+    assert (await root.get(base)).ok()["failure_ts"] is None
+    rooms = (await root.get(f"{base}/rooms?limit=1000")).ok()["rooms"]
+    assert room in [row["room_id"] for row in rooms]

@@ -1,0 +1,121 @@
+"""What one server tells the users of the other who ask: rooms, spaces, aliases, people."""
+
+from tests.e2e.synapse.conftest import alias_of, open_room, shared_room
+from tests.support.neighbors import Person, join_path
+from tests.support.server import path
+
+
+async def test_public_rooms_of_the_other_server(ada: Person, ben: Person) -> None:
+    """They are listed and found by their words; what is not published is not."""
+    word = ada.user_id[1:].split(":")[0]
+    shown = await ada.create_room(
+        preset="public_chat", visibility="public", name=f"Shown by {word}", topic="About tulips"
+    )
+    await ada.create_room(preset="public_chat", name=f"Not shown by {word}")
+    there = {"server": ada.server.name}
+
+    listed = (await ben.get(path("publicRooms", **there))).ok()
+    assert shown in [room["room_id"] for room in listed["chunk"]]
+    search = {"filter": {"generic_search_term": word}, "limit": 10}
+    found = (await ben.post(path("publicRooms", **there), search)).ok()
+    (room,) = found["chunk"]
+    assert (room["room_id"], room["name"], room["topic"]) == (shown, f"Shown by {word}", "About tulips")
+    assert room["num_joined_members"] == 1
+
+
+async def test_public_rooms_are_given_in_pages(ada: Person, ben: Person) -> None:
+    """A token of one page leads to the next."""
+    word = ada.user_id[1:].split(":")[0]
+    rooms = [
+        await ada.create_room(preset="public_chat", visibility="public", name=f"{word} has {number} of these")
+        for number in range(3)
+    ]
+    found: list[str] = []
+    since: dict[str, str] = {}
+    while len(found) < len(rooms):
+        search = {"filter": {"generic_search_term": word}, "limit": 2, **since}
+        page = (await ben.post(path("publicRooms", server=ada.server.name), search)).ok()
+        found += [room["room_id"] for room in page["chunk"]]
+        if "next_batch" not in page:
+            break
+        since = {"since": page["next_batch"]}
+    assert sorted(found) == sorted(rooms)
+
+
+async def test_the_rooms_of_a_space(ada: Person, ben: Person) -> None:
+    """A member of the space from the other server sees the rooms in it that are open to them, and only these."""
+    here = [ada.server.name]
+    visible = await ada.create_room(preset="public_chat", name="Open", topic="All welcome")
+    hidden = await ada.create_room(preset="private_chat", name="Hidden")
+    inner = await ada.create_room(preset="public_chat", name="Inner", creation_content={"type": "m.space"})
+    deep = await ada.create_room(preset="public_chat", name="Deep")
+    space = await ada.create_room(preset="public_chat", name="Space", creation_content={"type": "m.space"})
+    for child in (visible, hidden, inner):
+        await ada.set_state(space, "m.space.child", {"via": here}, child)
+    await ada.set_state(inner, "m.space.child", {"via": here}, deep)
+
+    (await ben.post(join_path(space, *here))).ok()
+    await ben.sees_member(space, ada, "join")
+    target = f"/_matrix/client/v1/{path('rooms', space, 'hierarchy')}"
+    rooms = {room["room_id"]: room for room in (await ben.get(target)).ok()["rooms"]}
+    assert rooms.keys() == {space, visible, inner, deep}
+    assert (rooms[visible]["name"], rooms[visible]["topic"]) == ("Open", "All welcome")
+    assert rooms[inner]["room_type"] == "m.space"
+    assert [link["state_key"] for link in rooms[inner]["children_state"]] == [deep]
+
+
+async def test_an_alias_of_the_other_server(ada: Person, ben: Person) -> None:
+    """It leads to the room and to a server that is in it, until it is taken away."""
+    room = await open_room(ada)
+    target = path("directory", "room", alias_of(ada))
+    found = (await ben.get(target)).ok()
+    assert found["room_id"] == room
+    assert ada.server.name in found["servers"]
+    (await ada.delete(target)).ok()
+    (await ben.get(target)).error(404, "M_NOT_FOUND")
+
+
+async def test_a_profile_of_the_other_server(ada: Person, ben: Person) -> None:
+    """Name and picture are told to those who ask, and who is not there is not found."""
+    picture = f"mxc://{ada.server.name}/picture"
+    (await ada.put(path("profile", ada.user_id, "displayname"), {"displayname": "Ada the First"})).ok()
+    (await ada.put(path("profile", ada.user_id, "avatar_url"), {"avatar_url": picture})).ok()
+
+    found = (await ben.get(path("profile", ada.user_id))).ok()
+    assert (found["displayname"], found["avatar_url"]) == ("Ada the First", picture)
+    name = (await ben.get(path("profile", ada.user_id, "displayname"))).ok()
+    assert name == {"displayname": "Ada the First"}
+    stranger = f"@nobody:{ada.server.name}"
+    (await ben.get(path("profile", stranger))).error(404, "M_NOT_FOUND")
+
+
+async def test_the_past_is_found_by_its_time(ada: Person, ben: Person) -> None:
+    """An event from before the join is found by a moment just before it, and can be read."""
+    room = await open_room(ada)
+    first = await ada.say(room, "long ago")
+    await ada.say(room, "a little later")
+    await ben.join(alias_of(ada))
+    await ben.sees_member(room, ada, "join")
+    when = (await ada.get(path("rooms", room, "event", first))).ok()["origin_server_ts"]
+
+    query = path("rooms", room, "timestamp_to_event", ts=when, dir="f")
+    found = (await ben.get(f"/_matrix/client/v1/{query}")).ok()
+    assert found == {"event_id": first, "origin_server_ts": when}
+    event = (await ben.get(path("rooms", room, "event", first))).ok()
+    assert event["content"]["body"] == "long ago"
+
+
+async def test_answers_and_reactions_are_counted_on_both_sides(ada: Person, ben: Person) -> None:
+    """Relations that came from the other server are found at the event that they speak of."""
+    room = await shared_room(ada, ben)
+    said = await ada.say(room, "what do you think?")
+    await ben.sees(room, said)
+    reaction = {"m.relates_to": {"rel_type": "m.annotation", "event_id": said, "key": "👍"}}
+    liked = await ben.send(room, "m.reaction", reaction)
+    thread = {"m.relates_to": {"rel_type": "m.thread", "event_id": said}}
+    answered = await ben.say(room, "I like it", **thread)
+    await ada.sees(room, answered)
+    for person in (ada, ben):
+        target = path("rooms", room, "relations", said)
+        chunk = (await person.get(f"/_matrix/client/v1/{target}")).ok()["chunk"]
+        assert {event["event_id"] for event in chunk} == {liked, answered}
