@@ -77,8 +77,8 @@ rc_joins_per_room: {{per_second: 100000, burst_count: 100000}}
 
 LOG = """\
 version: 1
-handlers: {file: {class: logging.FileHandler, filename: "%s/synapse.log"}}
-root: {level: WARNING, handlers: [file]}
+handlers: {output: {class: logging.StreamHandler}}
+root: {level: WARNING, handlers: [output]}
 disable_existing_loggers: false
 """
 
@@ -114,7 +114,7 @@ async def synapse(database: str, ca_file: Path, python: Path) -> AsyncIterator[T
             settings = f'{{name: sqlite3, args: {{database: "{folder}/synapse.db"}}}}'
         else:
             settings = f'{{name: psycopg2, args: {{dsn: "{url}", cp_min: 5, cp_max: 10}}}}'
-        (folder / "log.yaml").write_text(LOG % folder)
+        (folder / "log.yaml").write_text(LOG)
         config = folder / "homeserver.yaml"
         config.write_text(
             SYNAPSE.format(folder=folder, port=port, database=settings, secret=SECRET, ca_file=ca_file)

@@ -70,6 +70,11 @@ class FakeClock(Clock):
                 await _let_others_run()
         self._elapsed = until
 
+    async def leap(self, seconds: float) -> None:
+        """Move on by `seconds` at once, as on a machine that slept: what fell due meanwhile happens now, late."""
+        self._elapsed += seconds
+        await self.advance(0)
+
 
 def _wake(future: "asyncio.Future[None]") -> None:
     if not future.done():
