@@ -153,6 +153,27 @@ async def test_an_invitation_can_be_rejected_though_the_inviter_is_gone(
     assert (await members(alice, room_id))[bob.user_id] == "join"
 
 
+async def test_an_invitation_that_was_taken_back_unheard_can_be_rejected(
+    alice: Client, bob: Client, far: Server, wire: Wire
+) -> None:
+    """The server has come into the room meanwhile, which knows nothing of the invitation."""
+    carol = await far.register("carol")
+    room_id = await alice.create_room()
+    await alice.invite(room_id, bob)
+    wire.part("near.test")
+    (await alice.post(path("rooms", room_id, "kick"), {"user_id": bob.user_id})).ok()
+    await alice.set_state(room_id, "m.room.join_rules", {"join_rule": "public"})
+    (await alice.post(path("rooms", room_id, "unban"), {"user_id": bob.user_id})).error(403, "M_BAD_STATE")
+    wire.heal()
+    await join(carol, room_id)
+
+    for _ in range(2):
+        await bob.leave(room_id)
+
+    assert "rooms" not in (await bob.get("sync")).ok()
+    assert (await members(carol, room_id))[carol.user_id] == "join"
+
+
 async def test_who_is_deactivated_rejects_their_invitations(alice: Client, bob: Client, far: Server) -> None:
     """The rooms hear of it, as far as their servers are there."""
     room_id = await alice.create_room()

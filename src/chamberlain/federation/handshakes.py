@@ -36,7 +36,7 @@ class _Joined(msgspec.Struct):
 
 
 class _Knocked(msgspec.Struct):
-    knock_room_state: list[JsonObject]
+    knock_room_state: Any = None
 
 
 class _Invited(msgspec.Struct):
@@ -108,7 +108,11 @@ class Handshakes:
         """
         path = federation_path("v1", "send_knock", knock.room_id, knock.event_id)
         body = await self._put(server, path, orjson.Fragment(knock.pdu))
-        return decode_answer(server, body, _Knocked).knock_room_state[:MAX_STRIPPED]
+        shown = decode_answer(server, body, _Knocked).knock_room_state
+        # The knock is in the room, whatever comes with the answer.
+        return (
+            [one for one in shown[:MAX_STRIPPED] if isinstance(one, dict)] if isinstance(shown, list) else []
+        )
 
     async def invite(self, server: str, invite: Event, shown: Sequence[Event]) -> Event:
         """Give the invite with the signature of the invited user's server too, which is told of `shown` state.

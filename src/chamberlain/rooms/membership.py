@@ -121,7 +121,8 @@ class Membership:
         if current is None or membership not in IN_ROOM:
             if membership == "leave" and current is not None:
                 return current.event_id
-            raise Forbidden("You are not in this room")
+            # An invitation from before this server came into the room may have been taken back unheard.
+            return await self._remote.leave(user_id, room_id, {"membership": "leave"})
         if self.leave_guard is not None:
             await self.leave_guard(user_id, room_id, membership)
         return await self._change(user_id, room_id, user_id, "leave", reason)

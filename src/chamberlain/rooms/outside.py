@@ -45,9 +45,9 @@ class Outside:
         known = Known(event.version.id, server, strip(stripped))
         return await self._put(event, known)
 
-    async def end(self, event: Event) -> bool:
-        """The user is out of the room again, as this leave or ban says; False as above."""
-        return await self._put(event, None)
+    async def end(self, event: Event) -> None:
+        """The user waits for nothing any more, as this leave or ban says."""
+        await self._put(event, None)
 
     async def forget(self, room_id: str, user_id: str) -> None:
         """The user has come into the room."""

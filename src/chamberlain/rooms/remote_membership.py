@@ -112,16 +112,16 @@ class RemoteMembership:
         """Have the user reject their invitation, or retract their knock; whether other servers hear of it or not.
 
         Raises:
-            NotFound: the user never was anything in the room.
+            NotFound: there is no such room.
             Forbidden: they are neither invited nor knocking.
         """
         row = await self._db.read(memberships.find, room_id, user_id)
         if row is None:
-            raise NotFound("There is no such room")
+            await self._heads.get(room_id)
+        if row is None or row.membership not in (*_PENDING, "leave"):
+            raise Forbidden("You are not in this room")
         if row.membership == "leave":
             return EventID(row.event_id)
-        if row.membership not in _PENDING:
-            raise Forbidden("You are not in this room")
         candidates = await self._candidates(room_id, user_id, ())
         try:
             event = await self._first(

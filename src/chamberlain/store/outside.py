@@ -33,13 +33,13 @@ class Known(msgspec.Struct, frozen=True):
 
 
 async def put(tx: Write, row: dict[str, Any], membership: dict[str, Any], known: Known | None) -> bool:
-    """The user's membership is what the event says; False where this server has come into the room meanwhile.
+    """The user's membership is what the event says; False where they would wait outside of a room that ours are in.
 
     `row`: every column of `events` but the position. `known` None: there is nothing to wait for any more.
-    Harmless when repeated.
+    Harmless when repeated; who has joined stays so.
     """
     room_id, user_id, event_id = row["room_id"], row["state_key"], row["event_id"]
-    if await rooms_with_ours(tx, (room_id,)):
+    if known is not None and await rooms_with_ours(tx, (room_id,)):
         return False
     previous = await tx.value(
         "SELECT event_id FROM memberships WHERE room_id = :room_id AND user_id = :user_id",
