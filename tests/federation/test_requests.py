@@ -2,6 +2,7 @@
 
 import pytest
 
+from chamberlain.federation.request_signing import parse_authorization
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.remote_errors import Refused, Unreachable
 from tests.support.server import Server
@@ -64,3 +65,32 @@ async def test_an_answer_can_be_read_as_it_comes(wire: Wire, near: Server, far: 
     wire.part("far.test")
     with pytest.raises(Unreachable):
         await client.stream("far.test", "/_matrix/federation/v1/version")
+
+
+async def test_bodies_of_any_numbers_and_spelling_are_verified(near: Server, far: Server) -> None:
+    """Floats and huge integers too, as the events of old rooms have; the order of keys does not matter."""
+    from chamberlain.federation.request_signing import authorize
+    from chamberlain.matrix import canonical_json
+
+    key = near.app.services.federation.remotes.signing_key
+    verify = far.app.services.federation.remotes.signed_requests.verify
+    for body in (b'{"b":1.5,"a":[1e20,-0.0]}', b'{"b":36893488147419103232}', b'{"b": "\\u00e9", "a":{}}'):
+        signed = canonical_json.encode_lenient(canonical_json.decode_lenient(body))
+        header = authorize(key, "near.test", "far.test", "PUT", "/x", signed)
+        assert await verify("PUT", "/x", header, body) == "near.test"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        'X-Matrix origin="a.test",destination="b.test",key="ed25519:1",sig="x+/"',
+        "X-Matrix origin=a.test,destination=b.test,key=ed25519:1,sig=x+/",
+        'x-matrix   SIG="x+/" ,\torigin=a.test , key="ed\\25519\\:1",destination="b.test",more="a,b"',
+    ],
+)
+def test_the_header_is_spelled_in_many_ways(header: str) -> None:
+    """Quoted or not, in any order, with spaces around commas."""
+    found = parse_authorization(header)
+
+    wanted = {"origin": "a.test", "destination": "b.test", "key": "ed25519:1", "sig": "x+/"}
+    assert {name: found.get(name) for name in wanted} == wanted

@@ -26,6 +26,7 @@ HEARD_PAUSE_MS: Final = 10_000
 be called."""
 DAY_MS: Final = 24 * 3_600_000
 STRANGERS_KEPT: Final = 10_000
+MAX_ERROR: Final = 500
 
 _log = get_logger("federation")
 
@@ -85,7 +86,7 @@ class Destinations:
             self._heard.set(server, now)
             self._recover(server)
 
-    def failed(self, destination: str, *, is_known: bool) -> None:
+    def failed(self, destination: str, why: str, *, is_known: bool) -> None:
         """The server could not be reached, or has broken down; what fails during a wait does not make it longer."""
         now = self._clock.now()
         before = self._find(destination)
@@ -93,7 +94,7 @@ class Destinations:
             return
         wait = self._next_wait(0 if before is None else before.retry_interval)
         since = now if before is None else before.failing_since
-        failing = Destination(destination, since, now + wait, wait, None)
+        failing = Destination(destination, since, now + wait, wait, None, why[:MAX_ERROR])
         if is_known or destination in self._failing:
             self._strangers.pop(destination)
             self._failing[destination] = failing

@@ -40,7 +40,7 @@ class Availability(Protocol):
         """The server gave an answer: it is there. `is_known`: this server has dealings with it."""
         ...
 
-    def failed(self, destination: str, *, is_known: bool) -> None:
+    def failed(self, destination: str, why: str, *, is_known: bool) -> None:
         """The server could not be reached, or has broken down."""
         ...
 
@@ -116,8 +116,8 @@ class FederationClient:
             answer = await self._transport.send(
                 destination, method, target, headers, content, timeout=timeout, max_bytes=max_bytes
             )
-        except Unreachable:
-            self._availability.failed(destination, is_known=is_known)
+        except Unreachable as error:
+            self._availability.failed(destination, error.message, is_known=is_known)
             raise
         self._note(destination, answer.status, is_known=is_known)
         if answer.status != 200:
@@ -137,8 +137,8 @@ class FederationClient:
         headers = self._authorization(destination, "GET", target, None)
         try:
             answer = await self._transport.stream(destination, "GET", target, headers, timeout=timeout)
-        except Unreachable:
-            self._availability.failed(destination, is_known=False)
+        except Unreachable as error:
+            self._availability.failed(destination, error.message, is_known=False)
             raise
         if answer.status == 200:
             self._note(destination, 200, is_known=False)
@@ -165,7 +165,7 @@ class FederationClient:
 
     def _note(self, destination: str, status: int, *, is_known: bool) -> None:
         if status >= 500:
-            self._availability.failed(destination, is_known=is_known)
+            self._availability.failed(destination, f"it answered with status {status}", is_known=is_known)
         else:
             self._availability.answered(destination, is_known=is_known)
 

@@ -118,7 +118,9 @@ def parse_authorization(header: str) -> Mapping[str, str]:
         if match is None:
             return {}
         quoted, plain = match[2], match[3]
-        found[match[1].lower()] = re.sub(r"\\(.)", r"\1", quoted) if plain is None else plain
+        if plain is None:
+            plain = re.sub(r"\\(.)", r"\1", quoted) if "\\" in quoted else quoted
+        found[match[1].lower()] = plain
         place = match.end()
     return found
 

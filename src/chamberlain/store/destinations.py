@@ -26,10 +26,12 @@ class Destination(msgspec.Struct, frozen=True):
     """The wait that ends at `retry_at`: it was asked last that much before."""
     last_answered: int | None
     """To the day; None when it never has."""
+    last_error: str | None = None
+    """Why it failed last; None while it answers."""
 
 
 _COLUMNS: Final = (
-    "SELECT destination, failing_since, retry_at, retry_interval, last_answered FROM destinations"
+    "SELECT destination, failing_since, retry_at, retry_interval, last_answered, last_error FROM destinations"
 )
 _ORDERS: Final[dict[Order, LiteralString]] = {
     "destination": "destination",
@@ -76,14 +78,16 @@ async def list_page(
 async def put_failing(tx: Write, failing: Destination) -> None:
     """Keep that a server fails, and tell."""
     await tx.run(
-        "INSERT INTO destinations (destination, failing_since, retry_at, retry_interval, last_answered)"
-        " VALUES (:destination, :failing_since, :retry_at, :retry_interval, NULL)"
+        "INSERT INTO destinations (destination, failing_since, retry_at, retry_interval, last_error)"
+        " VALUES (:destination, :failing_since, :retry_at, :retry_interval, :last_error)"
         " ON CONFLICT (destination) DO UPDATE SET failing_since = excluded.failing_since,"
-        " retry_at = excluded.retry_at, retry_interval = excluded.retry_interval",
+        " retry_at = excluded.retry_at, retry_interval = excluded.retry_interval,"
+        " last_error = excluded.last_error",
         destination=failing.destination,
         failing_since=failing.failing_since,
         retry_at=failing.retry_at,
         retry_interval=failing.retry_interval,
+        last_error=failing.last_error,
     )
     tx.place(kinds.DESTINATION, failing.destination, FAILING, payload=failing)
 
@@ -91,7 +95,7 @@ async def put_failing(tx: Write, failing: Destination) -> None:
 async def put_back(tx: Write, destination: str) -> None:
     """Keep that a server, if it is known, does not fail any more, and tell."""
     await tx.run(
-        "UPDATE destinations SET failing_since = NULL, retry_at = 0, retry_interval = 0"
+        "UPDATE destinations SET failing_since = NULL, retry_at = 0, retry_interval = 0, last_error = NULL"
         " WHERE destination = :destination",
         destination=destination,
     )

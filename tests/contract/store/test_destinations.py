@@ -13,9 +13,9 @@ async def test_failures_are_kept_until_it_is_back(db: Database) -> None:
     assert await db.read(destinations.find, "far.test") is None
     await db.write(destinations.note_answer, "far.test", 5)
     await db.write(destinations.put_failing, Destination("far.test", 10, 20, 10, None))
-    await db.write(destinations.put_failing, Destination("far.test", 10, 50, 20, None))
+    await db.write(destinations.put_failing, Destination("far.test", 10, 50, 20, None, "refused"))
 
-    failing = Destination("far.test", 10, 50, 20, 5)
+    failing = Destination("far.test", 10, 50, 20, 5, "refused")
     assert await db.read(destinations.find, "far.test") == failing
     assert await db.read(destinations.list_failing) == [failing]
 

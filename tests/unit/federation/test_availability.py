@@ -36,7 +36,7 @@ async def test_the_wait_grows_to_a_day(known: Destinations, clock: FakeClock) ->
     for _ in range(16):
         assert await known.may_ask(FAR)
         for _ in range(3):
-            known.failed(FAR, is_known=True)
+            known.failed(FAR, "down", is_known=True)
         assert not await known.may_ask(FAR)
         retry_at = known.retry_at(FAR)
         assert retry_at is not None
@@ -50,19 +50,19 @@ async def test_the_wait_grows_to_a_day(known: Destinations, clock: FakeClock) ->
 
 async def test_failures_survive_a_restart(known: Destinations, database: Database, clock: FakeClock) -> None:
     """The next process knows them, and goes on where this one was."""
-    known.failed(FAR, is_known=True)
+    known.failed(FAR, "down", is_known=True)
     await known.close()
 
     again = Destinations(database, clock, SeededRng())
     await again.start()
     assert again.retry_at(FAR) == known.retry_at(FAR) is not None
     await clock.advance(FIRST_WAIT_MS / 500)
-    again.failed(FAR, is_known=True)
+    again.failed(FAR, "down", is_known=True)
     await again.close()
 
     kept = await again.get(FAR)
     assert kept is not None and kept.retry_interval > 1.5 * FIRST_WAIT_MS
-    assert kept.failing_since == clock.now() - FIRST_WAIT_MS * 2
+    assert kept.failing_since == clock.now() - FIRST_WAIT_MS * 2 and kept.last_error == "down"
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -74,21 +74,21 @@ async def test_an_answer_or_a_request_of_it_ends_the_wait(
     known.subscribe_recovered(told.append)
     known.heard_of(FAR)
     known.answered(FAR, is_known=is_known)
-    known.failed(FAR, is_known=is_known)
+    known.failed(FAR, "down", is_known=is_known)
     known.answered(FAR, is_known=is_known)
     await known._tasks.settle()
     assert told == [FAR] and await known.may_ask(FAR)
 
-    known.failed(FAR, is_known=is_known)
+    known.failed(FAR, "down", is_known=is_known)
     known.heard_of(FAR)
     await known._tasks.settle()
     assert told == [FAR, FAR] and await known.may_ask(FAR)
 
-    known.failed(FAR, is_known=is_known)
+    known.failed(FAR, "down", is_known=is_known)
     known.heard_of(FAR)
     assert not await known.may_ask(FAR)
     await clock.advance(10)
-    known.failed("other.test", is_known=is_known)
+    known.failed("other.test", "down", is_known=is_known)
     known.heard_of(FAR)
     assert await known.may_ask(FAR) and not await known.may_ask("other.test")
 
@@ -96,7 +96,7 @@ async def test_an_answer_or_a_request_of_it_ends_the_wait(
 async def test_strangers_leave_no_trace(known: Destinations) -> None:
     """A server that somebody only named is not written down, but left alone all the same."""
     known.answered("friend.test", is_known=False)
-    known.failed(FAR, is_known=False)
+    known.failed(FAR, "down", is_known=False)
     await known.close()
 
     assert not await known.may_ask(FAR)
@@ -113,7 +113,7 @@ async def test_one_write_for_a_transition(
     for _ in range(1000):
         known.answered(FAR, is_known=True)
     for _ in range(1000):
-        known.failed(FAR, is_known=True)
+        known.failed(FAR, "down", is_known=True)
 
     assert len(written) == 2
     await known._tasks.settle()
@@ -123,7 +123,7 @@ async def test_one_write_for_a_transition(
 
 async def test_an_administrator_ends_a_wait(known: Destinations) -> None:
     """Where there was one."""
-    known.failed(FAR, is_known=True)
+    known.failed(FAR, "down", is_known=True)
 
     assert await known.reset(FAR)
     assert await known.may_ask(FAR)
