@@ -1,9 +1,11 @@
 """Events of other servers, from `rooms.imports` and `rooms.accept` to what a local client sees."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from chamberlain.config.database import Database
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.events import Event
 from tests.support.peer import Peer
@@ -12,6 +14,12 @@ from tests.support.server import Client, Server, path
 from tests.support.wire import Wire
 
 VERSIONS = ("1", "2", "6", "10", "11", "12")
+
+
+@pytest.fixture
+async def near(wire: Wire, tmp_path: Path, database_url: str) -> Server:
+    """The server `near.test`, once on each database."""
+    return await wire.add("near.test", tmp_path, database=Database(url=database_url, synchronous="off"))
 
 
 @pytest.fixture
@@ -246,3 +254,19 @@ async def test_nobody_is_asked_again_and_again(near: Server, alice: Client, peer
         (await alice.get(path("rooms", room.room_id, "messages", dir="b"))).ok()
 
     assert len([asked for asked in peer.asked if asked.name == "backfill"]) == 1
+
+
+async def test_many_ends_are_tied_together(near: Server, alice: Client, peer: Peer) -> None:
+    """An event of ours follows ten of many ends at most; what is left is followed by the next ones."""
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    start = sorted(room.heads)
+    forks = [room.say(peer.user(), f"fork {n}", prev=start) for n in range(25)]
+    await accept(near, peer, forks)
+
+    sent = [await alice.say(room.room_id, f"tie {n}") for n in range(3)]
+
+    seen = await timeline(alice, room.room_id)
+    assert {fork.event_id for fork in forks} <= set(seen) and seen[-3:] == sent
+    head = await near.app.services.rooms.heads.get(room.room_id)
+    assert [extremity.event_id for extremity in head.extremities] == sent[-1:]

@@ -1,6 +1,7 @@
 """Drafts in a row that will be committed together: the head as it will stand after them."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -11,6 +12,9 @@ from chamberlain.store.commit import EventWrite, Unit
 from chamberlain.store.commit import Head as HeadWrite
 from chamberlain.store.state.lines import Point
 from chamberlain.store.state.write import epoch_is_due
+
+PREV_EVENTS: Final = 10
+"""How many events one of ours follows at most."""
 
 
 class Chain:
@@ -56,10 +60,22 @@ class Chain:
         found = self.overlay.get(key)
         return found if found is not None else self.head.state.get(key)
 
+    @property
+    def ends(self) -> Sequence[Extremity]:
+        """What the next event of this server follows: all extremities, or the latest of too many."""
+        if len(self.extremities) <= PREV_EVENTS:
+            return self.extremities
+        return sorted(self.extremities, key=lambda one: one.depth)[-PREV_EVENTS:]
+
     def follow(self, stored: Stored) -> None:
         """Let the event be the one that the next one follows."""
         event = stored.event
-        self.extremities = (Extremity(stored.nid, event.event_id, event.depth, stored.height),)
+        own = Extremity(stored.nid, event.event_id, event.depth, stored.height)
+        if len(self.extremities) <= PREV_EVENTS:
+            self.extremities = (own,)
+        else:
+            followed = set(event.prev_events)
+            self.extremities = (*(one for one in self.extremities if one.event_id not in followed), own)
         if event.state_key is not None:
             self.overlay[(event.type, event.state_key)] = stored
             self.ver += 1

@@ -41,13 +41,13 @@ class Drafting:
             wanted.add((draft.type, draft.state_key))
         await self._heads.load(chain.head, wanted)
         auth = [stored for key in sorted(keys) if (stored := chain.state(key)) is not None]
-        prev = [extremity.event_id for extremity in chain.extremities]
+        ends = chain.ends
         event = build(
             draft,
             version=version,
-            prev_events=prev,
+            prev_events=[end.event_id for end in ends],
             auth_events=[stored.event.event_id for stored in auth],
-            depth=min(max((e.depth for e in chain.extremities), default=0) + 1, _MAX_DEPTH),
+            depth=min(max((end.depth for end in ends), default=0) + 1, _MAX_DEPTH),
             server_name=self._server_name,
             signing_key=self._signing_key,
             reference_hashes={} if version.has_hash_event_ids else await self._hashes(chain, auth),
