@@ -1,14 +1,17 @@
 """Events of other servers, from `rooms.imports` and `rooms.accept` to what a local client sees."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chamberlain.config.database import Database
+from chamberlain.federation.transport import TransportAnswer
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.events import Event
-from tests.support.peer import Peer
+from tests.support.peer import Asked, Peer
 from tests.support.peer_room import PeerRoom
 from tests.support.server import Client, Server, path
 from tests.support.wire import Wire
@@ -28,11 +31,15 @@ def peer(wire: Wire) -> Peer:
     return Peer.on(wire, "peer.test")
 
 
-async def enter(server: Server, peer: Peer, room: PeerRoom, user: Client) -> Event:
+async def enter(
+    server: Server, peer: Peer, room: PeerRoom, user: Client, *, omit_members: bool = False
+) -> Event:
     """Have a local user join a room of the peer, by hand."""
     remotes = server.app.services.federation.remotes
     peer.keys.setdefault("near.test", remotes.signing_key)
-    state = list(room.state.values())
+    state = [
+        event_id for (kind, _), event_id in room.state.items() if not omit_members or kind != "m.room.member"
+    ]
     join = room.build("m.room.member", user.user_id, {"membership": "join"}, state_key=user.user_id)
     chain = room.auth_chain([*state, *join.auth_events])
     await server.app.services.rooms.imports.join(
@@ -41,6 +48,8 @@ async def enter(server: Server, peer: Peer, room: PeerRoom, user: Client) -> Eve
         join,
         [room.events[event_id].pdu for event_id in state],
         [room.events[event_id].pdu for event_id in chain],
+        members_omitted=omit_members,
+        servers=[peer.name],
     )
     room.put(join)
     return join
@@ -270,3 +279,62 @@ async def test_many_ends_are_tied_together(near: Server, alice: Client, peer: Pe
     assert {fork.event_id for fork in forks} <= set(seen) and seen[-3:] == sent
     head = await near.app.services.rooms.heads.get(room.room_id)
     assert [extremity.event_id for extremity in head.extremities] == sent[-1:]
+
+
+async def test_members_come_later(near: Server, alice: Client, peer: Peer) -> None:
+    """A room that came without its members can be used at once; they are fetched, and clients hear of them."""
+    room = peer.room("10").furnish()
+    others = [peer.user(f"user{n}") for n in range(20)]
+    for user in others:
+        room.member(user, "join")
+    asked = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def hold(_: Asked, honest: Any) -> Any:
+        asked.set()
+        await go_on.wait()
+        return honest
+
+    peer.lies["state_ids"] = hold
+    await alice.sync()
+    await enter(near, peer, room, alice, omit_members=True)
+    await asked.wait()
+
+    partly = (await alice.sync())["rooms"]["join"][room.room_id]
+    assert len([event for event in partly["state"]["events"] if event["type"] == "m.room.member"]) < 20
+    said = room.say(others[3], "you do not know me")
+    left = room.member(others[4], "leave")
+    await accept(near, peer, [said, left])
+    assert (await timeline(alice, room.room_id))[-2:] == [said.event_id, left.event_id]
+    await alice.say(room.room_id, "hello")
+    await alice.sync()
+    reading = asyncio.create_task(alice.get(path("rooms", room.room_id, "joined_members")))
+    go_on.set()
+
+    joined = (await reading).ok()["joined"]
+    assert sorted(joined) == sorted({alice.user_id, peer.user(), *others} - {others[4]})
+    later = await alice.sync_until(lambda answer: room.room_id in answer.get("rooms", {}).get("join", {}))
+    state = later["rooms"]["join"][room.room_id]["state"]["events"]
+    assert {event["state_key"] for event in state if event["type"] == "m.room.member"} >= set(others) - {
+        others[4]
+    }
+    summary = near.app.services.rooms.heads
+    assert (await summary.get(room.room_id)).summary["joined"] == 21
+
+
+async def test_members_are_asked_for_after_a_restart(
+    near: Server, alice: Client, peer: Peer, wire: Wire, tmp_path: Path, database_url: str
+) -> None:
+    """What was not finished when the server stopped goes on when it runs again."""
+    room = peer.room("10").furnish()
+    room.member(peer.user("other"), "join")
+    peer.lies["state_ids"] = lambda asked, honest: TransportAnswer(500, {}, b"{}")
+    await enter(near, peer, room, alice, omit_members=True)
+    await near.stop()
+    del peer.lies["state_ids"]
+
+    again = await wire.add("near.test", tmp_path, database=Database(url=database_url, synchronous="off"))
+
+    anew = Client(again, alice.token, alice.user_id, alice.device_id)
+    joined = (await anew.get(path("rooms", room.room_id, "joined_members"))).ok()["joined"]
+    assert peer.user("other") in joined

@@ -9,7 +9,7 @@ import orjson
 
 from chamberlain.matrix.errors import NotFound
 from chamberlain.matrix.versions import RoomVersion, get_room_version
-from chamberlain.rooms.acl import must_be_in_room
+from chamberlain.rooms.acl import must_be_in_room, must_be_whole
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.shown_to_servers import pdus_for, seen_by
 from chamberlain.runtime.clock import Clock
@@ -82,6 +82,7 @@ class RoomReading:
             NotFound: the room has no such event, or the state there is not known.
         """
         await self._check(origin, room_id)
+        await must_be_whole(self._heads, room_id)
         async with self._states:
             return await self._db.snapshot(_state_ids, room_id, event_id)
 
@@ -92,6 +93,7 @@ class RoomReading:
             NotFound: the room has no such event, or the state there is not known.
         """
         await self._check(origin, room_id)
+        await must_be_whole(self._heads, room_id)
         async with self._states:
             parts = await self._db.snapshot(_state, room_id, event_id)
         return self._pieces({"pdus": parts.state, "auth_chain": parts.auth_chain})

@@ -7,6 +7,7 @@ from chamberlain.matrix.server_acl import parse_server_acl
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.store import memberships
 from chamberlain.store.database import Database
+from chamberlain.store.partial import is_said_to_be_in
 
 SERVER_ACL: Final = "m.room.server_acl"
 
@@ -33,8 +34,21 @@ async def must_be_allowed(heads: Heads, room_id: str, server: str) -> None:
 
 
 async def is_in_room(db: Database, room_id: str, server: str) -> bool:
-    """Say whether another server has a user who is joined to the room."""
-    return await db.read(memberships.has_from, room_id, server, ("join",))
+    """Say whether another server has a user who is joined to the room, or is said to have."""
+    return await db.read(memberships.has_from, room_id, server, ("join",)) or await db.read(
+        is_said_to_be_in, room_id, server
+    )
+
+
+async def must_be_whole(heads: Heads, room_id: str) -> None:
+    """Return where all of the room's state is known.
+
+    Raises:
+        NotFound: not all members are known yet.
+    """
+    head = await heads.find(room_id)
+    if head is not None and head.is_partial:
+        raise NotFound("This server does not know all members of the room yet")
 
 
 async def must_be_in_room(db: Database, heads: Heads, room_id: str, server: str) -> None:

@@ -10,6 +10,7 @@ from chamberlain.matrix.event_types import REDACTION
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.access import find_leave, sees_all
 from chamberlain.rooms.joined import must_be_joined
+from chamberlain.rooms.pipeline.completion import Completion
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.stream_tokens import parse_position
 from chamberlain.runtime.cache import Cache
@@ -21,6 +22,8 @@ from chamberlain.store.tx import Change
 
 ANSWERS_KEPT: Final = 64
 ANSWER_BYTES: Final = 262_144
+MEMBERS_SECONDS: Final = 60.0
+"""For so long one who asks for members waits until all are known."""
 
 _content = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -35,9 +38,10 @@ class JoinedMember(msgspec.Struct, omit_defaults=True):
 class Reading:
     """Gives state to those who may see it."""
 
-    def __init__(self, db: Database, heads: Heads) -> None:
+    def __init__(self, db: Database, heads: Heads, completion: Completion) -> None:
         self._db = db
         self._heads = heads
+        self._completion = completion
         # What many members ask for one after the other, as long as the room's state stays where it is.
         self._answers: Cache[tuple[str, str], tuple[Point, bytes]] = Cache(ANSWERS_KEPT, "member lists")
         db.subscribe(self._changed)
@@ -128,6 +132,7 @@ class Reading:
             Forbidden: as `point_for`.
             InvalidParam: `at` is no token.
         """
+        await self._completion.wait(room_id, MEMBERS_SECONDS)
         point, left_at = await self._sight_of(user_id, room_id)
         position = None if at is None else parse_position(at)
         if at is not None and position is None:
@@ -146,6 +151,7 @@ class Reading:
         Raises:
             NotJoined: the user is not in the room.
         """
+        await self._completion.wait(room_id, MEMBERS_SECONDS)
         head = await must_be_joined(self._heads, room_id, user_id)
         point = head.point
         kept = self._kept("members", room_id, point)

@@ -18,6 +18,7 @@ from chamberlain.rooms.outside import Outside
 from chamberlain.rooms.pipeline.accept import Accept
 from chamberlain.rooms.pipeline.backfill import Backfill
 from chamberlain.rooms.pipeline.checks import Checks
+from chamberlain.rooms.pipeline.completion import Completion
 from chamberlain.rooms.pipeline.draft import Drafting
 from chamberlain.rooms.pipeline.fetch import Fetch
 from chamberlain.rooms.pipeline.fork import Forking
@@ -58,6 +59,7 @@ class Rooms:
         "accept",
         "aliases",
         "checks",
+        "completion",
         "create",
         "directory",
         "guests",
@@ -122,6 +124,7 @@ class Rooms:
         invite_permission: InvitePermission,
         invites: Invites,
         remote_membership: RemoteMembership,
+        completion: Completion,
     ) -> None:
         self._tasks = tasks
         self.heads = heads
@@ -155,12 +158,14 @@ class Rooms:
         self.invite_permission = invite_permission
         self.invites = invites
         self.remote_membership = remote_membership
+        self.completion = completion
 
     async def start(self) -> None:
         """Begin the background work."""
         self.profile_fanout.start()
         self.search_index.start()
         self.guests.start()
+        self.completion.start()
 
     async def close(self) -> None:
         """Let the queues run empty and end the background work."""
@@ -168,6 +173,7 @@ class Rooms:
         await self.profile_fanout.close()
         await self.search_index.close()
         await self.guests.close()
+        await self.completion.close()
         await self._tasks.settle()
         await self._tasks.close()
 
@@ -201,7 +207,8 @@ def build_rooms(
     fetch = Fetch(db, remotes, checks, outliers)
     forking = Forking(db, clock, heads, ids, Resolve(db), notifications, server_name)
     accept = Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications, policy)
-    imports = Imports(db, clock, heads, submit, ids, checks, outliers, forking, server_name)
+    completion = Completion(db, clock, heads, submit, fetch, server_name)
+    imports = Imports(db, clock, heads, submit, ids, checks, outliers, forking, completion, server_name)
     templates = Templates(heads, drafting, policy, clock)
     outside = Outside(db, clock, ids, checks)
     permission = InvitePermission(db)
@@ -222,7 +229,7 @@ def build_rooms(
     aliases = Aliases(db, clock, heads, server_name, elsewhere)
     summaries = Summaries(db, heads, aliases, elsewhere, server_name)
     inheritance = Inheritance(db, heads)
-    reading = Reading(db, heads)
+    reading = Reading(db, heads, completion)
     search_index = SearchIndex(db, clock)
     backfill = Backfill(db, clock, heads, submit, ids, checks, fetch, outliers, forking, remotes)
     history = History(db, clock, heads, backfill)
@@ -261,4 +268,5 @@ def build_rooms(
         invite_permission=permission,
         invites=invites,
         remote_membership=remote,
+        completion=completion,
     )

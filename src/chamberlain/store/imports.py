@@ -8,6 +8,7 @@ import msgspec
 from chamberlain.store import kinds
 from chamberlain.store.commit import UPSERT_EVENT, UPSERT_MEMBERSHIP, EventWrite, Head, write_summaries
 from chamberlain.store.known import add_auth, add_edges
+from chamberlain.store.partial import Partial, begin
 from chamberlain.store.state.lines import FIRST, LAST, Point, add_line
 from chamberlain.store.state.write import advance_current, note_position
 from chamberlain.store.tx import Write
@@ -39,6 +40,9 @@ class Arrival(msgspec.Struct):
     local_members: Sequence[str]
     summary: dict[str, Any]
     lines: Sequence[int]
+    partial: Partial | None = None
+    """Where the members were left out."""
+    servers: Sequence[str] = ()
 
 
 async def begin_line(tx: Write, room_id: str, line: int, live: int) -> None:
@@ -95,6 +99,8 @@ async def arrive(tx: Write, arrival: Arrival) -> Point | None:
     await add_auth(tx, arrival.auth)
     await add_edges(tx, arrival.room_id, row["nid"], row["depth"], arrival.missing)
     await write_summaries(tx, [arrival.summary | {"room_id": arrival.room_id}])
+    if arrival.partial is not None:
+        await begin(tx, arrival.partial, arrival.servers)
     return after
 
 
@@ -102,11 +108,11 @@ async def _put_room(tx: Write, arrival: Arrival, point: Point) -> None:
     head = arrival.head
     await tx.run(
         "INSERT INTO rooms (room_id, version, creator, created_at, cur_line, cur_ver, head_seq, extremities,"
-        " notify_count, highlight_count, thread_notify_count)"
+        " notify_count, highlight_count, thread_notify_count, is_partial)"
         " VALUES (:room_id, :version, :creator, :created_at, :line, :ver, :head_seq, :extremities,"
-        " :notify_count, :highlight_count, :thread_notify_count)"
+        " :notify_count, :highlight_count, :thread_notify_count, :is_partial)"
         " ON CONFLICT (room_id) DO UPDATE SET cur_line = excluded.cur_line, cur_ver = excluded.cur_ver,"
-        " head_seq = excluded.head_seq, extremities = excluded.extremities",
+        " head_seq = excluded.head_seq, extremities = excluded.extremities, is_partial = excluded.is_partial",
         room_id=arrival.room_id,
         version=arrival.version,
         creator=arrival.creator,
@@ -118,4 +124,5 @@ async def _put_room(tx: Write, arrival: Arrival, point: Point) -> None:
         notify_count=head.notify_count,
         highlight_count=head.highlight_count,
         thread_notify_count=head.thread_notify_count,
+        is_partial=arrival.partial is not None,
     )

@@ -80,17 +80,6 @@ async def joined_profiles(tx: Read, room_id: str) -> list[tuple[str, str | None,
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-async def joined_elsewhere(tx: Read, room_id: str, limit: int) -> list[str]:
-    """Give users of other servers that are joined to the room, those first that have been in it longest."""
-    rows = await tx.all(
-        "SELECT user_id FROM memberships WHERE room_id = :room_id AND NOT local AND membership = 'join'"
-        " ORDER BY position LIMIT :limit",
-        room_id=room_id,
-        limit=limit,
-    )
-    return [row[0] for row in rows]
-
-
 async def local_members(tx: Read, room_id: str, memberships: Collection[str]) -> list[str]:
     """Give our users that are one of `memberships` in the room, in the order of their ids."""
     rows = await tx.all(
@@ -106,7 +95,8 @@ async def servers_in(tx: Read, room_id: str) -> list[str]:
     """Give the other servers that have users joined to the room, in the order of their names."""
     rows = await tx.all(
         "SELECT DISTINCT server FROM memberships"
-        " WHERE room_id = :room_id AND membership = 'join' AND server IS NOT NULL",
+        " WHERE room_id = :room_id AND membership = 'join' AND server IS NOT NULL"
+        " UNION SELECT server FROM partial_room_servers WHERE room_id = :room_id",
         room_id=room_id,
     )
     return sorted(row[0] for row in rows)
@@ -115,7 +105,9 @@ async def servers_in(tx: Read, room_id: str) -> list[str]:
 async def servers_by_age(tx: Read, room_id: str, limit: int) -> list[str]:
     """Give other servers that have users joined to the room, those that have been in it longest first."""
     rows = await tx.all(
-        "SELECT server FROM memberships WHERE room_id = :room_id AND membership = 'join' AND server IS NOT NULL"
+        "SELECT server FROM (SELECT server, joined_position FROM memberships"
+        " WHERE room_id = :room_id AND membership = 'join' AND server IS NOT NULL"
+        " UNION ALL SELECT server, 0 FROM partial_room_servers WHERE room_id = :room_id) AS present"
         " GROUP BY server ORDER BY min(joined_position), server LIMIT :limit",
         room_id=room_id,
         limit=limit,

@@ -40,13 +40,15 @@ class RoomRow(msgspec.Struct, frozen=True, array_like=True):
     notify_count: int
     highlight_count: int
     thread_notify_count: int
+    is_partial: bool = False
+    """Whether not all of its members are known."""
 
 
 async def find_room(tx: Read, room_id: str) -> RoomRow | None:
     """Give the room, or None."""
     row = await tx.one(
         "SELECT room_id, version, creator, created_at, cur_line, cur_ver, head_seq, extremities, notify_count,"
-        " highlight_count, thread_notify_count FROM rooms WHERE room_id = :room_id",
+        " highlight_count, thread_notify_count, is_partial FROM rooms WHERE room_id = :room_id",
         room_id=room_id,
     )
     return None if row is None else RoomRow(*row)

@@ -132,7 +132,9 @@ class Accept:
             raise Forbidden("The event is not signed by those who must have signed it")
         head = await self._heads.get(event.room_id)
         if not await self._connected(passed):
-            await self._fill(origin, head, passed[0])
+            for one in await self._fetch.gap_before(origin, head, event):
+                await self._place_founded(origin, head, one)
+            await self._fetch_auth(origin, passed[0])
         refused = await self._take(event.room_id, _Told(passed), outgoing=True)
         reason = refused.get(event.event_id)
         if reason is not None:
@@ -162,20 +164,29 @@ class Accept:
 
     async def _connect(self, origin: str, head: Head, event: Event, budget: "_Budget") -> None:
         """Place an event that names what is not here, after what leads to it."""
+        if await self._place_founded(origin, head, event):
+            return
         gap = [
             one for one in await self._fetch.gap_before(origin, head, event) if one.event_id != event.event_id
         ]
         for one in (*gap, event):
-            if await self._connected([one]):
-                await self._take(head.room_id, _Told([one]))
-            elif budget.spend():
-                await self._place_told(origin, head, one)
-            else:
+            if await self._place_founded(origin, head, one):
+                continue
+            if not budget.spend():
                 log.warning("an event was dropped: too much around it is missing", event_id=one.event_id)
+                continue
+            await self._place_told(origin, head, one)
+
+    async def _place_founded(self, origin: str, head: Head, event: Event) -> bool:
+        """Place an event whose predecessors are all here; whether they are."""
+        await self._fetch_auth(origin, event)
+        if not await self._connected([event]):
+            return False
+        await self._take(head.room_id, _Told([event]))
+        return True
 
     async def _place_told(self, origin: str, head: Head, event: Event) -> None:
         """Place an event whose predecessors nobody gives, by the state that others say was before it."""
-        await self._fetch_auth(origin, event)
         state = await self._fetch.state_before(origin, event)
         if state is None:
             log.warning("an event was dropped: nobody gives the state before it", event_id=event.event_id)
@@ -186,13 +197,6 @@ class Accept:
         known = await self._db.read(find_known, event.auth_events)
         if any(auth not in known for auth in event.auth_events):
             await self._fetch.auth_events(origin, event)
-
-    async def _fill(self, origin: str, head: Head, event: Event) -> None:
-        """Have what leads to an event here."""
-        for one in await self._fetch.gap_before(origin, head, event):
-            if await self._connected([one]):
-                await self._take(head.room_id, _Told([one]))
-        await self._fetch_auth(origin, event)
 
     # ------------------------------------------------------------------------------------- in the room's turn
 
@@ -266,6 +270,9 @@ class Accept:
             refused[event.event_id] = _UNFOUNDED
             return
         state = {key: found.event for key in keys if (found := chain.state(key)) is not None}
+        if chain.head.is_partial:
+            # Of members who are not known yet the event itself tells.
+            state = {auth.event.key: auth.event for auth in cited if auth.event.key is not None} | state
         reason = self._verdict(event, cited, state, known)
         own = known.get(event.event_id)
         nid = own.nid if own is not None else (await self._ids.events.take(1))[0]

@@ -9,7 +9,6 @@ from typing import Final
 
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.events import Event
-from chamberlain.matrix.ids import find_server_of
 from chamberlain.matrix.remote_errors import RemoteError
 from chamberlain.matrix.versions import RoomVersion
 from chamberlain.rooms.pipeline.checks import Checks
@@ -19,7 +18,7 @@ from chamberlain.rooms.ports import RemoteServers
 from chamberlain.runtime.log import get_logger
 from chamberlain.store.database import Database
 from chamberlain.store.known import find_known, state_of
-from chamberlain.store.memberships import joined_elsewhere
+from chamberlain.store.memberships import servers_by_age
 
 MISSING_AT_ONCE: Final = 50
 """How many events are asked for to fill a gap."""
@@ -29,7 +28,6 @@ SERVERS_ASKED: Final = 3
 ONE_BY_ONE: Final = 100
 """Up to so many events of a state are asked for singly; for more the whole state is."""
 SIDE_BY_SIDE: Final = 8
-_MEMBERS: Final = 500
 
 log = get_logger("rooms")
 
@@ -58,10 +56,9 @@ class Fetch:
 
     async def servers(self, room_id: str, first: str | None) -> list[str]:
         """Give whom to ask about a room, the best first."""
-        members = await self._db.read(joined_elsewhere, room_id, _MEMBERS)
-        others = dict.fromkeys(server for user_id in members if (server := find_server_of(user_id)))
-        named: dict[str, None] = {} if first is None else {first: None}
-        return list(named | others)[: SERVERS_ASKED + 1]
+        others = await self._db.read(servers_by_age, room_id, SERVERS_ASKED)
+        named = () if first is None else (first,)
+        return list(dict.fromkeys((*named, *others)))
 
     async def gap_before(self, origin: str, head: Head, event: Event) -> list[Event]:
         """Give the events that lead from what is here to the event, as far as the origin gives them, oldest first."""

@@ -138,7 +138,7 @@ class Forking:
         before = await self._before(head, event, known, told)
         reason = None if not known[event.event_id].is_rejected else "its auth events do not allow it"
         if reason is None:
-            reason = await self._rejection(event, before)
+            reason = await self._rejection(head, event, before)
         chain = Chain(head)
         fork = await self._fork(chain, stored, before)
         fork.was_told = told is not None
@@ -160,17 +160,26 @@ class Forking:
             return View(head.point)
         return await self._resolve.merge(head.version, views, head.point)
 
-    async def _rejection(self, event: Event, before: View | None) -> str | None:
+    async def _rejection(self, head: Head, event: Event, before: View | None) -> str | None:
         state = {} if before is None else await self._resolve.state_at(before, keys_for(event))
-        verdict = by_state(event, {key: found.event for key, found in state.items()})
+        cited = await self._cited(head, event)
+        verdict = by_state(event, cited | {key: found.event for key, found in state.items()})
         return verdict.reason if isinstance(verdict, Reject) else None
 
     async def _soft_failure(self, head: Head, event: Event) -> str | None:
         keys = keys_for(event)
         await self._heads.load(head, keys)
         state = {key: found.event for key in keys if (found := head.state.get(key)) is not None}
-        verdict = by_state(event, state)
+        verdict = by_state(event, await self._cited(head, event) | state)
         return verdict.reason if isinstance(verdict, Reject) else None
+
+    async def _cited(self, head: Head, event: Event) -> dict[StateKey, Event]:
+        """What the event itself tells of the state, where not all members are known yet; nothing elsewhere."""
+        if not head.is_partial:
+            return {}
+        pdus = await self._db.read(list_pdus, event.auth_events)
+        cited = [Event.load(pdu, head.version, name, head.room_id) for name, pdu in pdus.items()]
+        return {auth.key: auth for auth in cited if auth.key is not None}
 
     async def _fork(self, chain: Chain, stored: Stored, before: View | None) -> Fork:
         event = stored.event

@@ -52,6 +52,7 @@ class Head:
         "extremities",
         "head_seq",
         "highlight_count",
+        "is_partial",
         "line",
         "notify_count",
         "room_id",
@@ -73,6 +74,7 @@ class Head:
         self.notify_count = row.notify_count
         self.highlight_count = row.highlight_count
         self.thread_notify_count = row.thread_notify_count
+        self.is_partial = bool(row.is_partial)
         self.extremities: Sequence[Extremity] = msgspec.json.decode(row.extremities, type=list[Extremity])
         self.state: dict[StateKey, Stored | None] = {}
         self.summary = summary

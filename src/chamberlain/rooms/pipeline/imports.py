@@ -12,11 +12,12 @@ from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, client_skeleton
-from chamberlain.matrix.ids import find_server_of
+from chamberlain.matrix.ids import find_server_of, is_valid_server_name
 from chamberlain.matrix.types import StateKey
 from chamberlain.matrix.versions import RoomVersion
 from chamberlain.rooms.pipeline.authorize import Reject, by_auth_events, by_state, keys_for
 from chamberlain.rooms.pipeline.checks import Checks
+from chamberlain.rooms.pipeline.completion import Completion
 from chamberlain.rooms.pipeline.consequences import plain_row
 from chamberlain.rooms.pipeline.fetch import parse_all
 from chamberlain.rooms.pipeline.fork import Forking
@@ -38,12 +39,14 @@ from chamberlain.store.commit import Head as HeadWrite
 from chamberlain.store.database import Database
 from chamberlain.store.imports import BEFORE_JOIN, Arrival, add_memberships, add_rows, arrive, begin_line
 from chamberlain.store.known import Known, find_known
+from chamberlain.store.partial import Partial
 from chamberlain.store.state.keys import intern_keys
 from chamberlain.store.state.lines import LINES_PER_WRITE
 from chamberlain.store.state.merge import changes_to, given
 
 AT_ONCE: Final = 1_000
 """Rows of one transaction."""
+MAX_SERVERS: Final = 20_000
 MAX_STATE: Final = 500_000
 """Events of the state of a room that is taken."""
 
@@ -57,6 +60,8 @@ class _Room(msgspec.Struct):
     state: dict[StateKey, Event]
     known: Mapping[str, Known]
     numbers: dict[StateKey, int]
+    partial: Partial | None = None
+    servers: Sequence[str] = ()
 
     @property
     def rows(self) -> dict[int, int]:
@@ -77,6 +82,7 @@ class Imports:
         checks: Checks,
         outliers: Outliers,
         forking: Forking,
+        completion: Completion,
         server_name: str,
     ) -> None:
         self._db = db
@@ -87,6 +93,7 @@ class Imports:
         self._checks = checks
         self._outliers = outliers
         self._forking = forking
+        self._completion = completion
         self._server_name = server_name
 
     async def join(
@@ -96,10 +103,15 @@ class Imports:
         join: Event,
         state: Sequence[bytes],
         auth_chain: Sequence[bytes],
+        *,
+        members_omitted: bool = False,
+        servers: Sequence[str] = (),
     ) -> None:
         """Have the room, which nobody here is in, as `origin` told it before the join, and the join as its head.
 
-        Where a user of ours is in the room meanwhile, nothing changes but that the join is known.
+        `members_omitted`: members are missing in the state, which only a room that never was here may lack; they are
+        fetched afterwards, and until then `servers` are those in the room. Where a user of ours is in the room
+        meanwhile, nothing changes but that the join is known.
 
         Raises:
             Forbidden: the join is not allowed in that state, or not well signed.
@@ -108,6 +120,9 @@ class Imports:
         if len(state) + len(auth_chain) > MAX_STATE:
             raise _unusable(origin, "its state is too large")
         room = await self._judge(origin, version, join, state, auth_chain)
+        if members_omitted:
+            room.partial = Partial(join.room_id, join.event_id, origin)
+            room.servers = [server for server in servers if is_valid_server_name(server)][:MAX_SERVERS]
         await self._submit.in_turn(join.room_id, partial(self._arrive, room))
 
     # ---------------------------------------------------------------------------------------------- judging
@@ -175,6 +190,8 @@ class Imports:
                 return
             if await self._try(head, room):
                 self._heads.forget(room.join.room_id)
+                if room.partial is not None:
+                    self._completion.wake()
                 return
             self._heads.forget(room.join.room_id)
         raise RuntimeError(f"the head of {room.join.room_id} moves too fast")
@@ -189,6 +206,10 @@ class Imports:
     async def _try(self, head: Head | None, room: _Room) -> bool:
         if head is None:
             arrival = await self._new(room)
+        elif room.partial is not None:
+            raise MatrixError(
+                ErrCode.UNKNOWN, "The room is here already: ask for all its members", status=409
+            )
         else:
             arrival = await self._again(head, room)
         return await self._db.write(arrive, arrival) is not None
@@ -273,6 +294,8 @@ class Imports:
             local_members=[*local_members, join.state_key or ""],
             summary=summary,
             lines=await self._ids.lines.take(2 * LINES_PER_WRITE),
+            partial=room.partial,
+            servers=room.servers,
         )
 
     def _is_local(self, event: Event) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.types import StateKey
 from chamberlain.store.events import StoredEvent, list_by_nid, list_stored
+from chamberlain.store.partial import completed_since
 from chamberlain.store.state.difference import difference
 from chamberlain.store.state.keys import find_keys
 from chamberlain.store.state.lines import Point
@@ -65,9 +66,12 @@ async def changed_states(tx: Read, ask: Ask, timelines: Sequence[Timeline], sinc
         return {timeline.room_id: [] for timeline in timelines}
     ends: States = {}
     known_to: dict[str, int] = {}
+    completed = await completed_since(tx, [timeline.room_id for timeline in timelines], since)
     for timeline in timelines:
         room_id = timeline.room_id
-        old, new = await point_at(tx, room_id, since), await point_at(tx, room_id, timeline.upto)
+        # Where members became known, the state has more than its changes tell.
+        old = None if room_id in completed else await point_at(tx, room_id, since)
+        new = await point_at(tx, room_id, timeline.upto)
         known_to[room_id] = -1 if old is None else since
         if new is None:
             ends[room_id] = []
