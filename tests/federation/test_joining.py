@@ -195,7 +195,6 @@ WELCOMES: dict[str, Any] = {
     "no JSON": b"no",
     "no state": {"state": [], "auth_chain": []},
     "wrong types": {"state": {}, "auth_chain": 1},
-    "members left out": {"members_omitted": True},
     "another event": {"event": {"type": "m.room.member"}},
     "state of nowhere": {"state": [{"type": "m.room.create"}, 7, None, "x"]},
 }

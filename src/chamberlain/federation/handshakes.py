@@ -33,6 +33,7 @@ class _Joined(msgspec.Struct):
     auth_chain: list[msgspec.Raw]
     event: msgspec.Raw = msgspec.Raw(_NONE)
     members_omitted: bool = False
+    servers_in_room: list[str] = []
 
 
 class _Knocked(msgspec.Struct):
@@ -76,21 +77,28 @@ class Handshakes:
         except MatrixError:
             raise BadAnswer(server, "the room has a version that is not known here") from None
 
-    async def send_join(self, server: str, join: Event) -> Welcome:
-        """Have the join in the room, and hear what the room is.
+    async def send_join(self, server: str, join: Event, *, omit_members: bool = False) -> Welcome:
+        """Have the join in the room, and hear what the room is; without its members, if the server can do that.
 
         Raises:
             RemoteError: the server does not let the user in, or gives no usable answer.
         """
-        body = await self._send(server, "send_join", join, timeout=JOIN_TIMEOUT, max_bytes=JOIN_BYTES)
+        query = "?omit_members=true" if omit_members else ""
+        body = await self._send(server, "send_join", join, query, timeout=JOIN_TIMEOUT, max_bytes=JOIN_BYTES)
         found = decode_answer(server, body, _Joined)
-        if found.members_omitted:
+        if found.members_omitted and not omit_members:
             raise BadAnswer(server, "it leaves out members without being asked to")
         pdu = bytes(found.event)
         event = join if pdu == _NONE else with_signatures(join, pdu)
         if event is None:
             raise BadAnswer(server, "it gives back another event")
-        return Welcome(event, [bytes(pdu) for pdu in found.state], [bytes(pdu) for pdu in found.auth_chain])
+        return Welcome(
+            event,
+            [bytes(pdu) for pdu in found.state],
+            [bytes(pdu) for pdu in found.auth_chain],
+            found.members_omitted,
+            found.servers_in_room,
+        )
 
     async def send_leave(self, server: str, leave: Event) -> None:
         """Have the leave in the room.
@@ -154,12 +162,12 @@ class Handshakes:
     async def _put(self, server: str, target: str, body: Any, **bounds: Any) -> bytes:
         return await self._client.request(server, "PUT", target, body, even_if_failing=True, **bounds)
 
-    async def _send(self, server: str, call: str, event: Event, **bounds: Any) -> bytes:
+    async def _send(self, server: str, call: str, event: Event, query: str = "", **bounds: Any) -> bytes:
         """Hand the event in; what an old server answers comes without the status around it."""
         parts = (call, event.room_id, event.event_id)
         body = orjson.Fragment(event.pdu)
         try:
-            return await self._put(server, federation_path("v2", *parts), body, **bounds)
+            return await self._put(server, federation_path("v2", *parts) + query, body, **bounds)
         except Refused as error:
             if not _knows_v1_alone(error):
                 raise

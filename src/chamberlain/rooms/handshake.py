@@ -35,6 +35,10 @@ class Welcome(msgspec.Struct, frozen=True):
     """The join, with the signature of the server that authorized it, where one did."""
     state: Sequence[bytes]
     auth_chain: Sequence[bytes]
+    members_omitted: bool = False
+    """Whether members are missing in the state."""
+    servers: Sequence[str] = ()
+    """The servers in the room, where members are missing."""
 
 
 class Handshakes(Protocol):
@@ -44,7 +48,7 @@ class Handshakes(Protocol):
         """Have a template; its room, user, type and membership are what was asked for."""
         ...
 
-    async def send_join(self, server: str, join: Event) -> Welcome:
+    async def send_join(self, server: str, join: Event, *, omit_members: bool = False) -> Welcome:
         """Have the join in the room, and hear what the room is."""
         ...
 

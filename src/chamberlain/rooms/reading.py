@@ -88,6 +88,7 @@ class Reading:
         Raises:
             Forbidden: as `point_for`.
         """
+        await self._completion.wait(room_id, MEMBERS_SECONDS)
         point = await self.point_for(user_id, room_id)
         kept = self._kept("state", room_id, point)
         if kept is not None:

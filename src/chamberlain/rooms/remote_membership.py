@@ -71,7 +71,11 @@ class RemoteMembership:
             return True
         if is_ours(head):
             return False
-        return head.summary["joined"] > 0 or await self._outside.find(room_id, user_id) is not None
+        return (
+            head.is_partial
+            or head.summary["joined"] > 0
+            or await self._outside.find(room_id, user_id) is not None
+        )
 
     async def join(
         self, user_id: str, room_id: str, servers: Iterable[str], content: JsonObject
@@ -159,9 +163,16 @@ class RemoteMembership:
         until = self._clock.now() + ENTERING_MS
         await self._db.write(entering.begin, room_id, template.version.id, until)
         try:
-            welcome = await self._handshakes.send_join(server, join)
+            # What is left here of a room is compared with all of its state.
+            welcome = await self._handshakes.send_join(server, join, omit_members=head is None)
             await self._imports.join(
-                server, template.version, welcome.event, welcome.state, welcome.auth_chain
+                server,
+                template.version,
+                welcome.event,
+                welcome.state,
+                welcome.auth_chain,
+                members_omitted=welcome.members_omitted,
+                servers=welcome.servers,
             )
         except MatrixError as error:
             raise BadAnswer(server, error.message) from error

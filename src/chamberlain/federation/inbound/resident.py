@@ -12,7 +12,7 @@ from chamberlain.matrix.events import Event, sign
 from chamberlain.matrix.ids import find_server_of
 from chamberlain.matrix.signing import SigningKey
 from chamberlain.matrix.types import JsonObject
-from chamberlain.rooms.acl import must_be_allowed
+from chamberlain.rooms.acl import must_be_allowed, must_be_whole
 from chamberlain.rooms.handshake import Membership
 from chamberlain.rooms.joined import must_be_ours
 from chamberlain.rooms.pipeline.accept import Accept
@@ -150,6 +150,7 @@ class Resident:
     async def _let_in(self, origin: str, room_id: str) -> Head:
         head = await must_be_ours(self._heads, room_id)
         await must_be_allowed(self._heads, room_id, origin)
+        await must_be_whole(self._heads, room_id)
         return head
 
 

@@ -119,7 +119,7 @@ class Imports:
         """
         if len(state) + len(auth_chain) > MAX_STATE:
             raise _unusable(origin, "its state is too large")
-        room = await self._judge(origin, version, join, state, auth_chain)
+        room = await self._judge(origin, version, join, state, auth_chain, members_omitted=members_omitted)
         if members_omitted:
             room.partial = Partial(join.room_id, join.event_id, origin)
             room.servers = [server for server in servers if is_valid_server_name(server)][:MAX_SERVERS]
@@ -134,6 +134,8 @@ class Imports:
         join: Event,
         state: Sequence[bytes],
         auth_chain: Sequence[bytes],
+        *,
+        members_omitted: bool,
     ) -> _Room:
         told = await asyncio.to_thread(parse_all, state, version, join.room_id)
         chain = await asyncio.to_thread(parse_all, auth_chain, version, join.room_id)
@@ -153,6 +155,11 @@ class Imports:
             by_key[event.key] = good[event.event_id]
         if CREATE_KEY not in by_key:
             raise _unusable(origin, "its state has no create event")
+        if members_omitted:
+            # What the join cites was in the state when it was made.
+            for cited in (good.get(auth) for auth in join.auth_events):
+                if cited is not None and cited.key is not None:
+                    by_key.setdefault(cited.key, cited)
         self._check_join(join, by_key, good, known)
         names = [*by_key, (MEMBER, join.state_key or "")]
         numbers: dict[StateKey, int] = {}
