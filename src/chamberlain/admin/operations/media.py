@@ -13,9 +13,10 @@ _EARLIEST_MS: Final = 30_000_000_000
 
 
 class PurgeRemoteMedia(msgspec.Struct, frozen=True):
-    """Which files of other servers: those that nobody has read since `before_ts` (ms)."""
+    """Which files of other servers."""
 
     before_ts: int
+    """Those that nobody has read since this time (ms since 1970)."""
 
 
 class RemoteMediaPurged(msgspec.Struct, frozen=True):
