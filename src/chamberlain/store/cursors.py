@@ -46,3 +46,8 @@ async def list_profile_changes(tx: Read, after: int, limit: int) -> list[tuple[i
         limit=limit,
     )
     return [(row[0], row[1]) for row in rows]
+
+
+async def forget(tx: Write, prefix: str) -> None:
+    """Forget the cursors of followers that do not run any more, so that nothing is kept for them."""
+    await tx.run("DELETE FROM followers WHERE name LIKE :prefix || '%'", prefix=prefix)

@@ -31,6 +31,8 @@ _FIRST_UNREAD: Final[tuple[LiteralString, ...]] = (
     " AND position > COALESCE((SELECT position FROM followers WHERE name = 'search'), 0)",
     "SELECT MIN(position) FROM changes WHERE kind IN ('device_list', 'membership')"
     " AND position > COALESCE((SELECT position FROM followers WHERE name = 'device lists of other servers'), 0)",
+    "SELECT MIN(position) FROM changes WHERE kind = 'event'"
+    " AND position > (SELECT MIN(position) FROM followers WHERE name LIKE 'outbound:%')",
 )
 """For each follower of the change stream: what it has to read next."""
 

@@ -1,0 +1,224 @@
+"""Some of the destinations, seen to by the worker that holds their lease."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+from zlib import crc32
+
+from chamberlain.federation.outbound.delivery import Delivery, Way
+from chamberlain.federation.outbound.ledger import Ledger, Newcomers
+from chamberlain.runtime.log import get_logger
+from chamberlain.runtime.tasks import Tasks
+from chamberlain.store import cursors, leases, outbox, outbox_queue
+from chamberlain.store.leases import Lease, LeaseLost
+
+LEASE_SECONDS: Final = 20.0
+"""How long destinations stand still after their worker died."""
+TICK_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 5.0
+TRIM_SECONDS: Final = 3_600.0
+EDUS_KEPT: Final = 10_000
+"""So many EDUs wait for a server that does not answer; the oldest go."""
+_NEVER: Final = 2**62
+
+_log = get_logger("federation")
+
+
+class Shard:
+    """One shard of `count`. Without the lease it does nothing but try to get it."""
+
+    def __init__(self, way: Way, index: int, count: int, holder: str, newcomers: Newcomers) -> None:
+        self._way = way
+        self._db = way.db
+        self._clock = way.clock
+        self._index = index
+        self._count = count
+        self._holder = holder
+        self._newcomers = newcomers
+        self._name = f"outbound:{index}"
+        self._tasks = Tasks()
+        self._news = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._has_read = False
+        self._ledger: Ledger | None = None
+        self._delivery: Delivery | None = None
+
+    def start(self) -> None:
+        """Begin, as soon as the lease is free."""
+        self._tasks.spawn(f"send as {self._name}", self._hold_forever())
+
+    async def close(self) -> None:
+        """Send nothing more, and let another worker have the lease."""
+        await self._tasks.close()
+
+    # ------------------------------------------------------------------------------------------- being told
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """The lanes; None while another worker holds the lease."""
+        return self._delivery
+
+    def is_ours(self, server: str) -> bool:
+        """Whether a destination is of this shard."""
+        return self._count == 1 or crc32(server.encode()) % self._count == self._index
+
+    def has_room(self, room_id: str) -> bool:
+        """Whether a room has servers of this shard."""
+        return self._ledger is not None and room_id in self._ledger.federated
+
+    def arrived(self) -> None:
+        """There are events to look at."""
+        self._has_read = False
+        self._news.set()
+
+    def passed(self, position: int) -> None:
+        """Nothing up to a position concerns this shard, unless it has been told otherwise already."""
+        if self._has_read and self._ledger is not None:
+            self._ledger.cursor = max(self._ledger.cursor, position)
+
+    def add_edus(self, servers: Iterable[str]) -> None:
+        """EDUs for these servers are in the database."""
+        if self._delivery is not None and self._ledger is not None:
+            ours = (server for server in servers if self.is_ours(server))
+            self._delivery.add_edus(ours, self._ledger.cursor)
+
+    def look_for_edus(self) -> None:
+        """EDUs are in the database, it is not known for whom."""
+        if self._delivery is not None:
+            self._tasks.spawn("look for EDUs", self._look_for_edus())
+
+    async def _look_for_edus(self) -> None:
+        self.add_edus(await self._db.read(outbox.list_edu_destinations))
+
+    @property
+    def cursor(self) -> int:
+        """Up to where events have been dealt with."""
+        return 0 if self._ledger is None else self._ledger.cursor
+
+    # ---------------------------------------------------------------------------------------- with the lease
+
+    async def _hold_forever(self) -> None:
+        while True:
+            lease = await self._take()
+            if lease is None:
+                await self._clock.sleep(LEASE_SECONDS / 4)
+                continue
+            self._lost.clear()
+            tasks = Tasks()
+            try:
+                tasks.spawn("renew the lease of a shard", self._renew(lease))
+                await self._begin(lease)
+                tasks.spawn("follow what others must hear of", self._follow())
+                tasks.spawn("look after destinations", self._tick())
+                await self._lost.wait()
+                _log.warning("another worker has taken over a shard", shard=self._name)
+            except LeaseLost:
+                _log.warning("another worker has taken over a shard", shard=self._name)
+            except Exception:
+                _log.exception("a shard failed", shard=self._name)
+                await self._clock.sleep(RETRY_SECONDS)
+            finally:
+                await tasks.close()
+                await self._end(lease)
+
+    async def _take(self) -> Lease | None:
+        now = self._clock.now()
+        # There is no other worker on SQLite: what holds the lease is dead.
+        after = _NEVER if self._db.dialect == "sqlite" else now
+        return await self._db.write(
+            leases.take, self._name, self._holder, after, now + round(LEASE_SECONDS * 1000)
+        )
+
+    async def _begin(self, lease: Lease) -> None:
+        cursor = await self._db.read(cursors.get, self._name)
+        if not cursor:
+            # Nobody has to hear of what came before there were others.
+            cursor = self._db.position
+            await self._db.write(outbox_queue.record, lease, cursor, {}, {})
+        ledger = Ledger(self._db, lease, cursor, self.is_ours, self._newcomers)
+        ahead = await self._db.snapshot(outbox_queue.list_sent_since, cursor)
+        self._delivery = delivery = Delivery(
+            self._way,
+            lease,
+            lambda: ledger.save(delivery.safe_position(ledger.cursor)),
+            self._lost.set,
+            ahead,
+        )
+        self._ledger = ledger
+        self._has_read = False
+        self._news.set()
+        await self._db.write(outbox_queue.forget_ended, lease, cursor)
+        await ledger.load()
+        behind = [row for row in await self._db.snapshot(outbox_queue.list_behind) if self.is_ours(row[0])]
+        waiting = await self._db.snapshot(outbox.list_edu_destinations)
+        delivery.restore(behind, filter(self.is_ours, waiting), cursor)
+
+    async def _end(self, lease: Lease) -> None:
+        ledger, delivery = self._ledger, self._delivery
+        self._ledger = self._delivery = None
+        if delivery is not None:
+            await delivery.close()
+        try:
+            if delivery is not None and ledger is not None and not self._lost.is_set():
+                await ledger.save(delivery.safe_position(ledger.cursor))
+        except LeaseLost:
+            pass
+        await self._db.write(leases.release, lease)
+
+    async def _follow(self) -> None:
+        """Read what comes as long as the lease is held."""
+        assert self._ledger is not None and self._delivery is not None
+        ledger, delivery = self._ledger, self._delivery
+        while True:
+            self._news.clear()
+            try:
+                while await ledger.read_on(delivery.add_event):
+                    await self._save()
+            except LeaseLost:
+                self._lost.set()
+                return
+            except Exception:
+                _log.exception("reading what others must hear of failed", shard=self._name)
+                await self._clock.sleep(RETRY_SECONDS)
+                continue
+            if not self._news.is_set():
+                self._has_read = True
+                await self._news.wait()
+
+    async def _renew(self, lease: Lease) -> None:
+        while True:
+            await self._clock.sleep(LEASE_SECONDS / 4)
+            until = self._clock.now() + round(LEASE_SECONDS * 1000)
+            try:
+                if not await self._db.write(leases.renew, lease, until):
+                    self._lost.set()
+            except Exception:
+                _log.exception("renewing a lease failed", lease=lease.name)
+
+    async def _tick(self) -> None:
+        """See to those that rest, and that the database keeps up."""
+        assert self._delivery is not None
+        trimmed = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(TICK_SECONDS)
+            try:
+                self._delivery.look_again()
+                await self._save()
+                if self._clock.monotonic() - trimmed >= TRIM_SECONDS:
+                    trimmed = self._clock.monotonic()
+                    await self._trim(self._delivery.resting)
+            except LeaseLost:
+                self._lost.set()
+            except Exception:
+                _log.exception("looking after destinations failed", shard=self._name)
+
+    async def _save(self) -> None:
+        if self._ledger is not None and self._delivery is not None:
+            await self._ledger.save(self._delivery.safe_position(self._ledger.cursor), lazily=True)
+            self._ledger.forget_rooms()
+
+    async def _trim(self, resting: Sequence[str]) -> None:
+        for server in resting:
+            gone = await self._db.write(outbox_queue.trim_edus, [server], EDUS_KEPT)
+            if gone:
+                _log.warning("too much waits for a server that is gone", destination=server, forgotten=gone)
