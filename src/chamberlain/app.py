@@ -180,6 +180,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         rooms,
         sync,
         shared=config.cluster.has_many_workers,
+        enabled=config.federation.enabled,
     )
     admin = build_admin(
         db,

@@ -14,6 +14,11 @@ from chamberlain.federation.key_file import KeyFile
 from chamberlain.federation.key_ring import KeyRing
 from chamberlain.federation.key_servers import KeyServers
 from chamberlain.federation.notary import Notary
+from chamberlain.federation.outbound.delivery import Way
+from chamberlain.federation.outbound.presence_news import PresenceNews
+from chamberlain.federation.outbound.receipt_news import ReceiptNews
+from chamberlain.federation.outbound.service import Outbound
+from chamberlain.federation.outbound.typing_news import TypingNews
 from chamberlain.federation.own_keys import OwnKeys
 from chamberlain.federation.remote_profiles import RemoteProfiles
 from chamberlain.federation.remote_rooms import RemoteRooms
@@ -24,7 +29,6 @@ from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
-from chamberlain.store import memberships
 from chamberlain.store.database import Database
 from chamberlain.sync.wiring import Sync
 
@@ -103,7 +107,15 @@ class Remotes:
 class Federation:
     """What is exchanged with other servers: made after the rooms that it is about."""
 
-    __slots__ = ("device_updates", "inbound", "memberships", "remotes", "room_reading")
+    __slots__ = (
+        "_news",
+        "device_updates",
+        "inbound",
+        "memberships",
+        "outbound",
+        "remotes",
+        "room_reading",
+    )
 
     def __init__(
         self,
@@ -113,21 +125,30 @@ class Federation:
         memberships: Memberships,
         device_updates: DeviceUpdates,
         room_reading: RoomReading,
+        outbound: Outbound,
+        news: tuple[TypingNews, ReceiptNews, PresenceNews],
     ) -> None:
         self.remotes = remotes
         self.inbound = inbound
         self.memberships = memberships
         self.device_updates = device_updates
         self.room_reading = room_reading
+        self.outbound = outbound
+        self._news = news
 
     async def start(self) -> None:
         """Begin the background work."""
         await self.inbound.start()
         self.device_updates.start()
+        await self.outbound.start()
+        self._news[2].start()
 
     async def close(self) -> None:
         """End the background work."""
+        for news in self._news:
+            await news.close()
         await self.device_updates.close()
+        await self.outbound.close()
         await self.inbound.close()
 
 
@@ -142,16 +163,22 @@ def build_federation(
     sync: Sync,
     *,
     shared: bool,
+    enabled: bool,
 ) -> Federation:
-    """Make the services. `shared`: other workers use the same database."""
-
-    async def servers_in(room_id: str) -> frozenset[str]:
-        return frozenset(await db.read(memberships.servers_in, room_id))
-
+    """Make the services. `shared`: other workers use the same database; not `enabled`: nothing is sent."""
+    name = remotes.server_name
+    way = Way(db, clock, rng, remotes.client, remotes.gate, remotes.availability, name)
+    outbound = Outbound(way, rooms.heads, rng, enabled=enabled)
     return Federation(
         remotes,
         inbound=Inbound(db, clock, rng, devices, rooms, sync, shared=shared),
         memberships=Memberships(db, accounts.users, rooms, remotes.handshakes, remotes.signing_key),
-        device_updates=DeviceUpdates(db, clock, devices.for_servers, servers_in, remotes.server_name),
-        room_reading=RoomReading(db, clock, rooms.heads, remotes.server_name),
+        device_updates=DeviceUpdates(db, clock, devices.for_servers, outbound.servers_in, name),
+        room_reading=RoomReading(db, clock, rooms.heads, name),
+        outbound=outbound,
+        news=(
+            TypingNews(clock, rooms.typing, outbound, name),
+            ReceiptNews(db, clock, outbound, name),
+            PresenceNews(db, clock, sync.presence, sync.waiting, outbound, name),
+        ),
     )

@@ -5,8 +5,13 @@ from chamberlain.store.tx import Read, Write
 
 async def get(tx: Read, name: str) -> int:
     """Give the position up to which a follower has worked; 0 for one that has never run."""
+    return await find(tx, name) or 0
+
+
+async def find(tx: Read, name: str) -> int | None:
+    """Give the position up to which a follower has worked; None for one that has never run."""
     position: int | None = await tx.value("SELECT position FROM followers WHERE name = :name", name=name)
-    return position or 0
+    return position
 
 
 async def advance(tx: Write, name: str, position: int) -> None:

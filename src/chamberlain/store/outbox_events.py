@@ -9,7 +9,7 @@ from chamberlain.store import memberships
 from chamberlain.store.database import position_of
 from chamberlain.store.outbox_queue import Window
 from chamberlain.store.state.lines import Point
-from chamberlain.store.tx import Read
+from chamberlain.store.tx import Read, Row
 
 SPAN: Final = 5_000
 """So many positions are looked through at a time."""
@@ -86,8 +86,12 @@ async def list_arrivals(tx: Read, cursor: int, limit: int, known: Mapping[str, P
         servers = frozenset(await memberships.servers_in(tx, room_id))
         windows = {} if room_id in known else await _windows(tx, room_id, cursor)
         rooms[room_id] = RoomNow(point, servers, windows)
-    events = [Arrival(*row[:7], bool(row[7]), row[8], row[9]) for row in rows]
-    return Arrivals(upto, upto == newest, events, rooms)
+    return Arrivals(upto, upto == newest, [_arrival(row) for row in rows], rooms)
+
+
+def _arrival(row: Row) -> Arrival:
+    position, nid, event_id, room_id, kind, state_key, sender, outgoing, replaces, pdu = row[:10]
+    return Arrival(position, nid, event_id, room_id, kind, state_key, sender, bool(outgoing), replaces, pdu)
 
 
 async def _windows(tx: Read, room_id: str, cursor: int) -> dict[str, Window]:

@@ -1,6 +1,6 @@
 """Who is online: in memory alone, told to those who share a room (client-server API, Presence)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -77,7 +77,20 @@ class Presences:
         self._waiting = waiting
         self._order = order
         self._users: dict[str, _User] = {}
+        self._subscribers: list[Callable[[str], None]] = []
         self.enabled = enabled
+
+    def subscribe(self, subscriber: Callable[[str], None]) -> None:
+        """Have it called with the user id whenever somebody's presence changes."""
+        self._subscribers.append(subscriber)
+
+    def users_there(self) -> list[str]:
+        """Everyone of ours who is not offline."""
+        return [
+            user_id
+            for user_id, user in self._users.items()
+            if user.rooms is None and user.presence.state != "offline"
+        ]
 
     def find(self, user_id: str) -> Presence | None:
         """The presence of a user, or None where nothing is known."""
@@ -230,6 +243,8 @@ class Presences:
         position = self._order.advance()
         user.presence = msgspec.structs.replace(user.presence, position=position)
         self._waiting.presence_moved(user_id, position, user.rooms)
+        for subscriber in self._subscribers:
+            subscriber(user_id)
 
     def _watch(self, user_id: str, user: _User) -> None:
         """Look at the user again when they may be idle or gone: seldom, whatever they do meanwhile."""

@@ -100,8 +100,14 @@ def move_on(
     servers = frozenset(server for server in now.servers if is_ours(server))
     changed: dict[str, Window] = {}
     for server in servers - room.servers:
-        joins = (event.position for event in members_of(events, server) if membership_in(event.pdu) == "join")
-        changed[server] = Window(next(joins, cursor))
+        changed[server] = Window(min(_joins(events, server), default=cursor))
+    passing = (
+        {server_in(event.state_key) for event in events if event.type == MEMBER} - servers - room.servers
+    )
+    for server in filter(is_ours, passing):
+        joins = _joins(events, server)
+        if joins:
+            changed[server] = Window(joins[0], max(event.position for event in members_of(events, server)))
     stayed = set()
     for server in room.servers - servers:
         last = max((event.position for event in members_of(events, server)), default=upto if is_all else None)
@@ -121,6 +127,10 @@ def move_on(
 def members_of(events: Iterable[Arrival], server: str) -> Iterator[Arrival]:
     """The member events of a server's users."""
     return (event for event in events if event.type == MEMBER and server_in(event.state_key) == server)
+
+
+def _joins(events: Iterable[Arrival], server: str) -> list[int]:
+    return [event.position for event in members_of(events, server) if membership_in(event.pdu) == "join"]
 
 
 def turns_away(event: Arrival) -> bool:

@@ -22,13 +22,15 @@ SHARDS: Final = 4
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What this worker has to send. `pdus`: those in memory; `behind`: destinations of which more is in the database."""
+    """What this worker has to send. `pdus`: those in memory; `behind`: destinations of which the database has more."""
 
     destinations: int
     behind: int
     resting: int
     pdus: int
     transactions_sent: int
+    unread: int
+    """How many changes still have to be looked at."""
 
 
 class Outbound:
@@ -63,6 +65,10 @@ class Outbound:
         """The other servers that have users joined to the room."""
         return await self._servers.servers_in(room_id)
 
+    def reaches(self, room_id: str) -> bool:
+        """Whether servers that are seen to here are in a room. Costs next to nothing."""
+        return any(shard.has_room(room_id) for shard in self._shards)
+
     def subscribe_newcomers(self, tell: Callable[[str, Sequence[str]], None]) -> None:
         """Have `tell(room_id, servers)` called when servers have come into a room; it must not block."""
         self._newcomers.append(tell)
@@ -91,16 +97,27 @@ class Outbound:
             resting=sum(len(shard.delivery.resting) for shard in self._shards if shard.delivery is not None),
             pdus=sum(len(lane.pending) for lane in lanes),
             transactions_sent=self._way.transactions_sent,
+            unread=max(
+                (
+                    self._db.position - shard.cursor
+                    for shard in self._shards
+                    if shard.delivery is not None and not shard.has_read
+                ),
+                default=0,
+            ),
         )
 
     def _changed(self, changes: Sequence[Change]) -> None:
+        if not self._enabled:
+            return
         edus: list[str] = []
         for change in changes:
             if change.kind == kinds.OUTBOX:
                 edus += change.payload or (change.entity,)
         events = [change for change in changes if change.kind == kinds.EVENT]
         for shard in self._shards:
-            if any(_concerns(change, shard) for change in events):
+            # What is not read yet may bring others into the room of what comes after it.
+            if events and (not shard.has_read or any(_concerns(change, shard) for change in events)):
                 shard.arrived()
             else:
                 shard.passed(changes[-1].position)
@@ -125,4 +142,3 @@ def _concerns(change: Change, shard: Shard) -> bool:
     if not isinstance(arrived, Arrived):
         return True
     return shard.has_room(change.entity) or arrived.event.type == MEMBER
-

@@ -36,15 +36,18 @@ class Shard:
         self._holder = holder
         self._newcomers = newcomers
         self._name = f"outbound:{index}"
+        self._first = 0
         self._tasks = Tasks()
         self._news = asyncio.Event()
         self._lost = asyncio.Event()
-        self._has_read = False
+        self.has_read = False
+        """Whether everything has been looked at."""
         self._ledger: Ledger | None = None
         self._delivery: Delivery | None = None
 
     def start(self) -> None:
         """Begin, as soon as the lease is free."""
+        self._first = self._db.position
         self._tasks.spawn(f"send as {self._name}", self._hold_forever())
 
     async def close(self) -> None:
@@ -60,6 +63,8 @@ class Shard:
 
     def is_ours(self, server: str) -> bool:
         """Whether a destination is of this shard."""
+        if not server or server == self._way.server_name:
+            return False
         return self._count == 1 or crc32(server.encode()) % self._count == self._index
 
     def has_room(self, room_id: str) -> bool:
@@ -68,12 +73,12 @@ class Shard:
 
     def arrived(self) -> None:
         """There are events to look at."""
-        self._has_read = False
+        self.has_read = False
         self._news.set()
 
     def passed(self, position: int) -> None:
         """Nothing up to a position concerns this shard, unless it has been told otherwise already."""
-        if self._has_read and self._ledger is not None:
+        if self.has_read and self._ledger is not None:
             self._ledger.cursor = max(self._ledger.cursor, position)
 
     def add_edus(self, servers: Iterable[str]) -> None:
@@ -130,10 +135,10 @@ class Shard:
         )
 
     async def _begin(self, lease: Lease) -> None:
-        cursor = await self._db.read(cursors.get, self._name)
-        if not cursor:
+        cursor = await self._db.read(cursors.find, self._name)
+        if cursor is None:
             # Nobody has to hear of what came before there were others.
-            cursor = self._db.position
+            cursor = self._first
             await self._db.write(outbox_queue.record, lease, cursor, {}, {})
         ledger = Ledger(self._db, lease, cursor, self.is_ours, self._newcomers)
         ahead = await self._db.snapshot(outbox_queue.list_sent_since, cursor)
@@ -145,7 +150,7 @@ class Shard:
             ahead,
         )
         self._ledger = ledger
-        self._has_read = False
+        self.has_read = False
         self._news.set()
         await self._db.write(outbox_queue.forget_ended, lease, cursor)
         await ledger.load()
@@ -182,7 +187,7 @@ class Shard:
                 await self._clock.sleep(RETRY_SECONDS)
                 continue
             if not self._news.is_set():
-                self._has_read = True
+                self.has_read = True
                 await self._news.wait()
 
     async def _renew(self, lease: Lease) -> None:
