@@ -72,7 +72,7 @@ async def until_said(peer: Peer, *texts: str) -> None:
         return len(said_to(peer)) >= len(texts)
 
     try:
-        await until(done)
+        await until(done, seconds=30)
     finally:
         assert said_to(peer) == list(texts)
 
@@ -95,7 +95,7 @@ async def settle(server: Server) -> None:
         figures = outbound.figures()
         return figures.unread == 0 and figures.destinations == figures.resting
 
-    await until(is_quiet)
+    await until(is_quiet, seconds=30)
 
 
 # ------------------------------------------------------------------------------------------------- transactions
@@ -502,11 +502,11 @@ async def test_typing_is_told(clock: FakeClock, near: Server, room: str, peer: P
     """That it begins, that it goes on, and that it ends."""
     target = path("rooms", room, "typing", alice.user_id)
     (await alice.put(target, {"typing": True, "timeout": 60_000})).ok()
-    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 1))
+    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 1), seconds=30)
     await clock.advance(26)
-    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 2))
+    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 2), seconds=30)
     (await alice.put(target, {"typing": False})).ok()
-    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 3))
+    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 3), seconds=30)
 
     told = [(edu["user_id"], edu["typing"]) for edu in edus_to(peer, "m.typing")]
     assert told == [(alice.user_id, True), (alice.user_id, True), (alice.user_id, False)]

@@ -66,8 +66,8 @@ class Outbound:
         return await self._servers.servers_in(room_id)
 
     def reaches(self, room_id: str) -> bool:
-        """Whether servers that are seen to here are in a room. Costs next to nothing."""
-        return any(shard.has_room(room_id) for shard in self._shards)
+        """Whether servers that are seen to here are in a room, or may be. Costs next to nothing."""
+        return any(shard.may_have_room(room_id) for shard in self._shards)
 
     def subscribe_newcomers(self, tell: Callable[[str, Sequence[str]], None]) -> None:
         """Have `tell(room_id, servers)` called when servers have come into a room; it must not block."""
@@ -116,8 +116,7 @@ class Outbound:
                 edus += change.payload or (change.entity,)
         events = [change for change in changes if change.kind == kinds.EVENT]
         for shard in self._shards:
-            # What is not read yet may bring others into the room of what comes after it.
-            if events and (not shard.has_read or any(_concerns(change, shard) for change in events)):
+            if any(_concerns(change, shard) for change in events):
                 shard.arrived()
             else:
                 shard.passed(changes[-1].position)
@@ -141,4 +140,4 @@ def _concerns(change: Change, shard: Shard) -> bool:
     arrived = change.payload
     if not isinstance(arrived, Arrived):
         return True
-    return shard.has_room(change.entity) or arrived.event.type == MEMBER
+    return shard.may_have_room(change.entity) or arrived.event.type == MEMBER

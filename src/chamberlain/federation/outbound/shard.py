@@ -67,9 +67,9 @@ class Shard:
             return False
         return self._count == 1 or crc32(server.encode()) % self._count == self._index
 
-    def has_room(self, room_id: str) -> bool:
-        """Whether a room has servers of this shard."""
-        return self._ledger is not None and room_id in self._ledger.federated
+    def may_have_room(self, room_id: str) -> bool:
+        """Whether a room has servers of this shard. What was not looked at yet may have brought some into it."""
+        return self._ledger is not None and (not self.has_read or room_id in self._ledger.federated)
 
     def arrived(self) -> None:
         """There are events to look at."""
