@@ -82,6 +82,11 @@ class Ledger:
         self.cursor = arrivals.upto
         return not arrivals.is_all
 
+    @property
+    def must_be_saved(self) -> bool:
+        """Whether servers have come or gone of which the database does not know: it is asked for events by that."""
+        return bool(self._windows)
+
     async def save(self, safe: int, *, lazily: bool = False) -> int:
         """Have the database know for whom what came so far is, and give the position of the last of it.
 

@@ -177,8 +177,11 @@ class Shard:
         while True:
             self._news.clear()
             try:
-                while await ledger.read_on(delivery.add_event):
-                    await self._save()
+                has_more = True
+                while has_more:
+                    has_more = await ledger.read_on(delivery.add_event)
+                    if has_more or ledger.must_be_saved:
+                        await self._save()
             except LeaseLost:
                 self._lost.set()
                 return
