@@ -17,7 +17,7 @@ from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.serialize import Viewer, client_events
 from chamberlain.rooms.stream_tokens import HistoryToken, StreamToken, parse_token
 from chamberlain.rooms.visible import Seen, visible_events
-from chamberlain.rooms.walk import AT_ONCE, ROUNDS, Walk, wants_all
+from chamberlain.rooms.walk import Walk, wants_all
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import history
 from chamberlain.store.database import Database
@@ -111,19 +111,6 @@ class History:
         return await self._db.snapshot(
             _context, viewer, room_id, event_id, around, filter, reach, self._clock.now()
         )
-
-    async def nearest(self, user_id: str, room_id: str, ts: int, direction: Direction) -> tuple[str, int]:
-        """Give the id and the time (ms) of the event nearest to a time, not before it (`f`) or not after it (`b`).
-
-        Raises:
-            Forbidden: the user never was in the room and the world may not look; the room may not exist.
-            NotFound: there is no such event that the user may see.
-        """
-        await reach_of(self._db, self._heads, room_id, user_id)
-        found = await self._db.snapshot(_nearest, user_id, room_id, ts, direction)
-        if found is None:
-            raise NotFound("There is no event on that side of the time")
-        return found.event_id, found.origin_server_ts
 
 
 def token_of(text: str | None, name: str) -> StreamToken | HistoryToken | None:
@@ -286,14 +273,3 @@ def _point_before(event: StoredEvent) -> Point | None:
     if event.before_line is None or event.before_ver is None:
         return None
     return event.before_line, event.before_ver
-
-
-async def _nearest(tx: Read, user_id: str, room_id: str, ts: int, direction: Direction) -> StoredEvent | None:
-    for round in range(ROUNDS):
-        events = await history.list_by_time(tx, room_id, ts, direction, AT_ONCE, skip=round * AT_ONCE)
-        seen = await visible_events(tx, events, user_id)
-        if seen:
-            return seen[0].event
-        if len(events) < AT_ONCE:
-            return None
-    return None

@@ -2,6 +2,7 @@
 
 from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.aliases import Aliases
+from chamberlain.rooms.by_time import ByTime
 from chamberlain.rooms.create import CreateRoom
 from chamberlain.rooms.directory import Directory
 from chamberlain.rooms.guests import Guests
@@ -58,6 +59,7 @@ class Rooms:
         "_tasks",
         "accept",
         "aliases",
+        "by_time",
         "checks",
         "completion",
         "create",
@@ -108,6 +110,7 @@ class Rooms:
         summaries: Summaries,
         spaces: Spaces,
         history: History,
+        by_time: ByTime,
         relations: Relations,
         threads: Threads,
         reports: Reports,
@@ -142,6 +145,7 @@ class Rooms:
         self.summaries = summaries
         self.spaces = spaces
         self.history = history
+        self.by_time = by_time
         self.relations = relations
         self.threads = threads
         self.reports = reports
@@ -252,6 +256,7 @@ def build_rooms(
         summaries=summaries,
         spaces=Spaces(db, summaries, elsewhere, server_name),
         history=history,
+        by_time=ByTime(db, heads, backfill, elsewhere),
         relations=Relations(db, clock),
         threads=Threads(db, clock, heads),
         reports=Reports(db, clock, heads, server_name),

@@ -68,7 +68,7 @@ async def test_context_and_nearest(services: Rooms, room: str) -> None:
     page = orjson.loads(await services.history.messages(HIM, room, Query(backwards=True, limit=3)))
     event = page["chunk"][-1]
     found = orjson.loads(await services.history.context(HIM, room, event["event_id"], limit=2))
-    _, ts = await services.history.nearest(BOB, room, event["origin_server_ts"], "b")
+    _, ts = await services.by_time.nearest(BOB, room, event["origin_server_ts"], "b")
 
     assert bodies(found["events_before"]) == ["1"] and bodies(found["events_after"]) == ["3"]
     assert len([state for state in found["state"] if state["type"] == "m.room.member"]) == 2

@@ -27,12 +27,12 @@ class NearestEvent(Response):
     "GET",
     "/_matrix/client/v1/rooms/{room_id}/timestamp_to_event",
     auth=Auth.GUEST_OK,
-    limit=Limit.READ,
+    limit=Limit.HEAVY,
     errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND),
 )
 async def get_event_by_timestamp(ctx: Context, request: GetEventByTimestamp) -> NearestEvent:
     """Find the event nearest to a time."""
-    event_id, ts = await ctx.services.rooms.history.nearest(
+    event_id, ts = await ctx.services.rooms.by_time.nearest(
         ctx.requester.user_id, request.room_id, request.ts, request.dir
     )
     return NearestEvent(EventID(event_id), Millis(ts))

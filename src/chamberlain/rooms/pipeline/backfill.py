@@ -82,6 +82,21 @@ class Backfill:
             return found
         return await asyncio.shield(running)
 
+    async def upto(self, server: str, room_id: str, event_id: str) -> bool:
+        """Have an event that a server told of, and some of what was before it; whether anything of it is new here.
+
+        What is between it and the rest of what is here stays missing.
+        """
+        head = await self._heads.find(room_id)
+        if head is None:
+            return False
+        try:
+            pdus = await self._remotes.backfill(server, room_id, [event_id], AT_ONCE)
+        except RemoteError as error:
+            log.info("an event was not given", room_id=room_id, event_id=event_id, error=str(error))
+            return False
+        return await self._place(server, head, [event_id], pdus)
+
     async def _once(self, room_id: str, low: int, high: int) -> bool:
         edges = await self._db.read(list_edges, room_id, low, high, EDGES)
         head = await self._heads.find(room_id)
