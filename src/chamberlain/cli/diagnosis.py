@@ -21,6 +21,8 @@ from chamberlain.cli.local import SocketApi
 from chamberlain.cli.sockets import bind_tcp
 from chamberlain.config import Config
 from chamberlain.config.later import find_idle
+from chamberlain.federation import key_file
+from chamberlain.federation.key_file import KeyFileError
 from chamberlain.runtime.clock import Clock
 
 NETWORK_TIMEOUT = 5.0
@@ -100,7 +102,7 @@ def check_data_folder(config: Config) -> Iterator[Finding]:
 
 
 def check_signing_key(config: Config) -> Iterator[Finding]:
-    """The signing key can be read by its owner alone."""
+    """The signing key is one, and can be read by its owner alone."""
     key = config.signing_key_path
     if not key.exists():
         yield _hint(f"the signing key {key} is not there yet", "`chamberlain serve` makes it. Keep a copy.")
@@ -109,6 +111,11 @@ def check_signing_key(config: Config) -> Iterator[Finding]:
     elif key.stat().st_mode & 0o077:
         yield _bad(f"other users can read the signing key {key}", f"chmod 600 {key}")
     else:
+        try:
+            key_file.load(key)
+        except (KeyFileError, OSError) as problem:
+            yield _bad(str(problem), "Restore it from a copy: without it other servers do not know yours.")
+            return
         yield _good(f"the signing key {key} is private")
 
 

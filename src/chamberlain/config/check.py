@@ -113,6 +113,9 @@ def _outside(config: Config) -> Iterator[ConfigError]:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
         except OSError as problem:
             yield ConfigError(f"federation.ca_files[{place}]", f"cannot use {file}: {problem}")
+    for place, name in enumerate(config.federation.trusted_key_servers):
+        if not is_valid_server_name(name):
+            yield ConfigError(f"federation.trusted_key_servers[{place}]", f"{name!r} is no server name")
     for place, file in enumerate(config.appservices.files):
         if not file.is_file():
             yield ConfigError(f"appservices.files[{place}]", f"there is no file {file}")

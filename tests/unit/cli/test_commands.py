@@ -152,6 +152,17 @@ def test_doctor_finds_nothing_wrong_with_a_fresh_folder() -> None:
     assert "Nothing is wrong." in text
 
 
+def test_doctor_reads_the_signing_key() -> None:
+    """A file that holds something else is told before the server refuses it."""
+    data_folder.prepare(Path("data"))
+    key = Path("data/signing.key")
+    key.write_text("secret")
+    key.chmod(0o600)
+    status, text = run("doctor", "--name", "example.org", "--offline")
+
+    assert status == 1 and "data/signing.key, line 1" in text
+
+
 def test_doctor_names_what_is_wrong() -> None:
     """A readable key, a taken port and settings for tests are each told with what to do."""
     data_folder.prepare(Path("data"))

@@ -301,6 +301,15 @@ async def test_closed_networks_are_not_called(net: Net) -> None:
     assert len(web.heads) == 2 and inside.connections == 0
 
 
+async def test_a_name_with_addresses_inside_and_outside(net: Net) -> None:
+    """Those that may be called are called."""
+    inside, outside = await net.host("hs.test"), await net.host("hs.test", address="127.0.0.2")
+    net.transport = net.make_transport("127.0.0.2/32")
+    net.dns.hosts["hs.test"] = [("127.0.0.1", inside.port), ("127.0.0.2", outside.port)]
+
+    assert await net.get("hs.test:5") == b"{}" and inside.connections == 0
+
+
 async def test_a_name_that_leads_elsewhere_the_second_time(net: Net) -> None:
     """The address that is connected to is judged, not the one of an earlier look-up."""
     inside = await net.host("hs.test")
