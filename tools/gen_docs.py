@@ -158,7 +158,10 @@ def walk_commands(
 def _commands() -> str:
     parts = ["# Commands\n\nWhat `chamberlain COMMAND --help` says, for each command.\n"]
     for name, command in walk_commands():
-        context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+        # With the settings of the whole, a command says the same here as where it is called.
+        context = click.Context(
+            command, info_name=name, terminal_width=100, max_content_width=100, **cli.context_settings
+        )
         parts.append(f"## `{name}`\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
     return "\n".join(parts)
 
