@@ -226,6 +226,7 @@ async def test_spaces_of_liars(wire: Wire, near: Server, alice: Client) -> None:
         {"room": 5},
         {"room": {**room, "room_id": "!other:near.test"}},
         {"room": {**room, "num_joined_members": "many"}},
+        {"room": {**room, "topic": "x" * 600_000}},
         {"room": {**room, "children_state": 5}, "children": 5},
     ]
     peer = Peer.on(wire, "evil.test")

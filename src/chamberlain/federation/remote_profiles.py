@@ -11,11 +11,11 @@ from chamberlain.matrix.ids import server_of
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.tasks import Tasks
 
-KEPT: Final = 5_000
+KEPT: Final = 1_000
 KEPT_SECONDS: Final = 120.0
 SECONDS: Final = 8.0
-MAX_BYTES: Final = 100_000
-"""Of a profile; its JSON has 65,536 at most where the other server keeps to the specification."""
+MAX_BYTES: Final = 70_000
+"""Of an answer; a profile has 65,536 at most where the other server keeps to the specification."""
 _TEXTS: Final = ("displayname", "avatar_url")
 
 

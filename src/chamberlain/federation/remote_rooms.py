@@ -34,8 +34,12 @@ SECONDS: Final = 10.0
 MAX_SERVERS: Final = 3
 """How many servers are asked for one room."""
 SERVERS_OF_ALIAS: Final = 50
+SMALL_BYTES: Final = 256 * 1024
+"""Of an answer about one alias or event."""
 ROOMS_OF_LIST: Final = 500
-SPACES_KEPT: Final = 500
+SPACE_BYTES: Final = 512 * 1024
+"""Of an answer about a space, which is kept as it came."""
+SPACES_KEPT: Final = 200
 SPACES_KEPT_SECONDS: Final = 300.0
 MAX_CHILDREN: Final = 1_000
 _BOUND: Final = 2**53
@@ -69,7 +73,7 @@ class RemoteRooms:
 
     def __init__(self, clock: Clock, tasks: Tasks, client: FederationClient) -> None:
         self._client = client
-        self._spaces: Answers[tuple[str, bool, tuple[str, ...]], RemoteSpace] = Answers(
+        self._spaces: Answers[tuple[str, bool, tuple[str, ...]], tuple[str, bytes]] = Answers(
             clock, tasks, size=SPACES_KEPT, seconds=SPACES_KEPT_SECONDS, name="remote spaces"
         )
 
@@ -81,6 +85,7 @@ class RemoteRooms:
             federation_path("v1", "query", "directory"),
             [("room_alias", alias)],
             timeout=SECONDS,
+            max_bytes=SMALL_BYTES,
             even_if_failing=True,
         )
         found = decode_answer(server, body, _Alias)
@@ -106,15 +111,17 @@ class RemoteRooms:
     async def hierarchy(self, room_id: str, servers: Sequence[str], *, suggested_only: bool) -> RemoteSpace:
         """Ask servers, one after the other, for a room and its children, as they were at most five minutes ago."""
 
-        async def ask(server: str) -> RemoteSpace:
+        async def ask(server: str) -> tuple[str, bytes]:
             query = [("suggested_only", "true")] if suggested_only else []
             path = federation_path("v1", "hierarchy", room_id)
-            body = await self._client.get(server, path, query, timeout=SECONDS)
-            return _space_of(server, room_id, decode_answer(server, body, _Space))
+            body = await self._client.get(server, path, query, timeout=SECONDS, max_bytes=SPACE_BYTES)
+            _space_of(server, room_id, body)
+            return server, body
 
         # What one server tells is not shown to those who would have asked another one.
         question = (room_id, suggested_only, tuple(servers[:MAX_SERVERS]))
-        return await self._spaces.get(question, lambda: _first_of(room_id, servers, ask))
+        server, body = await self._spaces.get(question, lambda: _first_of(room_id, servers, ask))
+        return _space_of(server, room_id, body)
 
     async def nearest(
         self, room_id: str, servers: Sequence[str], ts: int, direction: Literal["f", "b"]
@@ -123,9 +130,8 @@ class RemoteRooms:
 
         async def ask(server: str) -> tuple[str, int, str]:
             path = federation_path("v1", "timestamp_to_event", room_id)
-            body = await self._client.get(
-                server, path, [("ts", str(ts)), ("dir", direction)], timeout=SECONDS
-            )
+            query = [("ts", str(ts)), ("dir", direction)]
+            body = await self._client.get(server, path, query, timeout=SECONDS, max_bytes=SMALL_BYTES)
             found = decode_answer(server, body, _Event)
             is_on_side = found.origin_server_ts >= ts if direction == "f" else found.origin_server_ts <= ts
             if not is_on_side:
@@ -162,7 +168,8 @@ def _as_json(query: DirectoryQuery) -> JsonObject:
     return {key: value for key, value in body.items() if value is not None}
 
 
-def _space_of(server: str, room_id: str, found: _Space) -> RemoteSpace:
+def _space_of(server: str, room_id: str, body: bytes) -> RemoteSpace:
+    found = decode_answer(server, body, _Space)
     if found.room.get("room_id") != room_id:
         raise BadAnswer(server, "it tells of another room")
     children = found.room.get("children_state")

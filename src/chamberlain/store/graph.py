@@ -119,7 +119,8 @@ async def walk_back(
     """Give at most `limit` events of the room from `start` back along `prev_events`, the highest first.
 
     The walk ends at the events in `but`, at those below `min_depth`, and where the history that is here begins.
-    Rejected events are passed, not given; so are those of `start`, unless it is to be `with_start`.
+    Rejected events are passed, not given; so are those of `start`, unless it is to be `with_start`. Those that failed
+    softly are given: others have built on them, and judge for themselves.
     """
     walk = _Walk(tx, room_id, set(but))
     await walk.reach(start)
