@@ -6,6 +6,7 @@ from chamberlain.matrix.auth_rules.verdict import Reject
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.events import Draft, Event, build
 from chamberlain.matrix.hashes import decode_for, reference_hash, signed_bytes
+from chamberlain.matrix.policy import POLICY_KEY
 from chamberlain.matrix.signing import SigningKey, encode_base64
 from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.chain import Chain
@@ -39,7 +40,8 @@ class Drafting:
         wanted = keys | {CREATE_KEY}
         if draft.state_key is not None:
             wanted.add((draft.type, draft.state_key))
-        await self._heads.load(chain.head, wanted)
+        # The policy server is looked for afterwards: once to the database for all of it.
+        await self._heads.load(chain.head, {*wanted, POLICY_KEY})
         auth = [stored for key in sorted(keys) if (stored := chain.state(key)) is not None]
         ends = chain.ends
         event = build(
