@@ -1,10 +1,13 @@
 """Knocking on rooms of other servers."""
 
+import orjson
 import pytest
 
 from tests.federation.test_inviting import stripped
 from tests.federation.test_joining import join, members
+from tests.support.peer import Peer
 from tests.support.server import Client, path
+from tests.support.wire import Wire
 
 
 async def make_room(host: Client, version: str = "11") -> str:
@@ -37,6 +40,21 @@ async def test_a_knock_is_heard_and_answered(alice: Client, bob: Client, version
     assert room_id in answer["rooms"]["invite"] and "knock" not in answer["rooms"]
     await join(bob, room_id)
     assert (await members(alice, room_id))[bob.user_id] == "join"
+
+
+async def test_of_a_new_room_only_what_is_true_is_shown(alice: Client, wire: Wire) -> None:
+    """From room version 12 on a knock is answered with events of that very room; older ones show what they get."""
+    for version, names in (("11", ["False"]), ("12", [])):
+        peer = Peer.on(wire, f"peer{version}.test")
+        room = peer.room(version).furnish("knock")
+        name = {"type": "m.room.name", "state_key": "", "sender": peer.user(), "content": {"name": "False"}}
+        create = room.events[room.state["m.room.create", ""]]
+        shown = [orjson.loads(create.pdu), name, 7]
+        peer.lies["send_knock"] = lambda asked, honest, s=shown: {"knock_room_state": s}
+        (await alice.post(path("knock", room.room_id, via=peer.name))).ok()
+        events = (await alice.sync())["rooms"]["knock"][room.room_id]["knock_state"]["events"]
+        assert [event["content"]["name"] for event in events if event["type"] == "m.room.name"] == names
+        assert any(event["type"] == "m.room.create" for event in events)
 
 
 async def test_a_knock_is_retracted(alice: Client, bob: Client) -> None:

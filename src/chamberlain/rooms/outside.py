@@ -1,10 +1,12 @@
 """Our users in rooms that this server is not in: invited from outside, or knocking (server-server API, Inviting)."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
 
+from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, client_skeleton
 from chamberlain.matrix.ids import find_server_of, is_valid_user_id
@@ -36,6 +38,19 @@ class Outside:
     async def find(self, room_id: str, user_id: str) -> Pending | None:
         """Give the invitation or the knock that the user waits with, or None."""
         return await self._db.read(rows.find, room_id, user_id)
+
+    async def genuine(self, event: Event, shown: Iterable[JsonObject]) -> list[JsonObject]:
+        """Those of the PDUs, as stripped state, that are well signed state events of the room of this event."""
+        parsed: list[Event] = []
+        for pdu in shown:
+            with contextlib.suppress(MatrixError):
+                parsed.append(Event.from_dict(dict(pdu), event.version))
+        passed = await self._checks.passed([one for one in parsed if one.room_id == event.room_id])
+        return [
+            {"type": one.type, "state_key": one.state_key, "sender": one.sender, "content": one.content}
+            for one in passed
+            if one.state_key is not None
+        ]
 
     async def wait(self, event: Event, server: str, stripped: Iterable[JsonObject]) -> bool:
         """The user is invited, or knocks; False where this server has come into the room meanwhile.

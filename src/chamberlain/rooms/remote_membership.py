@@ -190,6 +190,8 @@ class RemoteMembership:
         template = await self._handshakes.make(server, "knock", room_id, user_id)
         knock = self._complete(server, template, user_id, room_id, content)
         shown = await self._handshakes.send_knock(server, knock)
+        if knock.version.room_id_is_create_hash:
+            shown = await self._outside.genuine(knock, shown)
         await self._outside.wait(knock, server, shown)
         return knock.event_id
 

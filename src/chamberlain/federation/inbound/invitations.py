@@ -104,10 +104,8 @@ class Invitations:
 
     async def _check_shown(self, event: Event, shown: Sequence[JsonObject]) -> None:
         """Refuse what is shown of the room unless it is of that very room, the create event among it."""
-        found = [Event.from_dict(dict(pdu), event.version) for pdu in shown]
-        if not any(one.key == ("m.room.create", "") for one in found):
+        found = await self._outside.genuine(event, shown)
+        if len(found) != len(shown):
+            raise InvalidParam("What is shown of the room is not all of it, or not well signed")
+        if not any((one["type"], one["state_key"]) == ("m.room.create", "") for one in found):
             raise InvalidParam("The create event is not among what is shown of the room")
-        if any(one.room_id != event.room_id for one in found):
-            raise InvalidParam("What is shown of the room is of another room")
-        if len(await self._checks.passed(found)) != len(found):
-            raise InvalidParam("What is shown of the room is not well signed")

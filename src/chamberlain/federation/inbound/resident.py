@@ -97,7 +97,8 @@ class Resident:
             authorizer = await find_authorizer(self._db, self._heads, room_id, user_id, is_ours=False)
             if authorizer is not None:
                 content[AUTHORIZER] = authorizer
-        return Made(version, await self._templates.make(room_id, user_id, content))
+        template = await self._templates.make(room_id, user_id, content)
+        return Made(version, template | {"origin": self._server_name})
 
     async def join(
         self, origin: str, room_id: str, event_id: str, pdu: JsonObject, *, omit_members: bool = False
