@@ -59,6 +59,10 @@ over_federation = true
         finally:
             self._process.__exit__(None, None, None)
 
+    def kill(self) -> None:
+        """As if the power failed."""
+        self._process.__exit__(None, None, None)
+
     def log(self) -> str:
         """What it logged so far."""
         return (self.folder / "serve.log").read_text()

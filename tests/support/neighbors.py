@@ -33,6 +33,9 @@ class Program(Protocol):
     def stop(self) -> None:
         """It is gone when this returns."""
 
+    def kill(self) -> None:
+        """It is gone when this returns, without having been asked."""
+
     def log(self) -> str:
         """All that it logged."""
 

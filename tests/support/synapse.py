@@ -94,6 +94,11 @@ class Synapse:
             self._child.kill()
             self._child.wait()
 
+    def kill(self) -> None:
+        """As if the power failed."""
+        self._child.kill()
+        self._child.wait()
+
     def log(self) -> str:
         """What it logged so far."""
         return (self.folder / "homeserver.log").read_text()

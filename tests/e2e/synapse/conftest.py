@@ -23,9 +23,16 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Program]]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who vouches for both servers."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def programs(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> Iterator[tuple[Program, Program]]:
     """Chamberlain and Synapse, running, for all scenarios that this process tells."""
-    authority = Authority(tmp_path_factory.mktemp("authority"))
     kind = {"chamberlain": Chamberlain, "synapse": Synapse}[HERE]
     here = kind(tmp_path_factory.mktemp("here"), authority, "localhost")
     there = Synapse(tmp_path_factory.mktemp("there"), authority, "127.0.0.1")

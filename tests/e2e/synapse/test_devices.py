@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.api.devices.signing import Identity
 from tests.e2e.synapse.conftest import newcomer_name, shared_room
 from tests.support.encrypted import Encrypted, make_encrypted_room
 from tests.support.neighbors import Neighbor, Person
@@ -107,3 +109,27 @@ async def test_a_device_that_comes_and_goes_is_told_to_the_other_server(ada: Per
     while second.device_id in await listed():
         ada.changed_devices.clear()
         await ada.until(lambda: ben.user_id in ada.changed_devices)
+
+
+async def test_cross_signing_is_seen_by_the_other_server(ada: Person, ben: Person) -> None:
+    """The public keys of who shares a room, and what they signed; not the key with which they sign others."""
+    await shared_room(ada, ben)
+    identity = Identity(ben)
+    (await ben.post("keys/upload", {"device_keys": identity.device_keys()})).ok()
+    (await ben.post("keys/device_signing/upload", identity.cross_signing())).ok()
+    signed = identity.by_self_signing(identity.device_keys())
+    (await ben.post("keys/signatures/upload", {ben.user_id: {ben.device_id: signed}})).ok()
+
+    async def shown() -> dict[str, Any]:
+        return dict((await ada.post("keys/query", {"device_keys": {ben.user_id: []}})).ok())
+
+    def is_signed(found: dict[str, Any]) -> bool:
+        device = found["device_keys"].get(ben.user_id, {}).get(ben.device_id, {})
+        return f"ed25519:{identity.self_signing}" in device.get("signatures", {}).get(ben.user_id, {})
+
+    while not is_signed(found := await shown()):
+        ada.changed_devices.clear()
+        await ada.until(lambda: ben.user_id in ada.changed_devices)
+    assert identity.master in found["master_keys"][ben.user_id]["keys"].values()
+    assert identity.self_signing in found["self_signing_keys"][ben.user_id]["keys"].values()
+    assert ben.user_id not in found.get("user_signing_keys", {})

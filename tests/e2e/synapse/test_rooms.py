@@ -1,5 +1,7 @@
 """Rooms of every version that both servers are in: who comes in, what they say, what they change."""
 
+import pytest
+
 from tests.e2e.synapse.conftest import agree, alias_of, open_room, shared_room
 from tests.support.neighbors import Person, join_path
 from tests.support.server import path
@@ -7,6 +9,7 @@ from tests.support.server import path
 MODERATOR = 50
 
 
+@pytest.mark.parametrize("version", [str(number) for number in range(1, 13)])
 async def test_joining_by_alias_and_talking(ada: Person, ben: Person, version: str) -> None:
     """Who joins from the other server is seen to come, knows the room, and both read what the other says."""
     room = await shared_room(ada, ben, version)
