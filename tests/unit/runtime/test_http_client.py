@@ -120,3 +120,68 @@ async def test_what_takes_too_long_or_is_too_much_fails(remote: Remote, client: 
     for nowhere in ("http://127.0.0.1:1/", "not a url", "ftp://127.0.0.1/"):
         with pytest.raises(OutboundError):
             await client.post_form(nowhere, {})
+
+
+async def test_an_answer_is_read_as_it_comes(remote: Remote, client: HttpClient) -> None:
+    """The head first, after a redirect; nothing is asked for that the caller does not read."""
+    sent = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        if request.path == "/from":
+            raise web.HTTPFound("/to")
+        answer = web.StreamResponse(headers={"X-Kind": "endless"})
+        await answer.prepare(request)
+        while True:
+            sent += 1
+            await answer.write(b"x" * 65_536)
+
+    remote.handler = endless
+    answer = await client.stream(f"http://127.0.0.1:{remote.port}/from", timeout=5)
+    first = await anext(answer.chunks)
+    await answer.close()
+
+    assert (answer.status, answer.headers["x-kind"]) == (200, "endless")
+    assert set(first) == {ord("x")} and sent < 1_000
+
+
+async def test_an_answer_that_never_begins_or_breaks_off(remote: Remote, client: HttpClient) -> None:
+    """Silence, redirects without end, a connection that breaks in the midst: each is told as an error."""
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def around(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/again")
+
+    async def breaking(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Length": "1000"})
+        await answer.prepare(request)
+        await answer.write(b"x")
+        assert request.transport is not None
+        request.transport.abort()
+        return answer
+
+    where = f"http://127.0.0.1:{remote.port}/"
+    for handler in (silent, around):
+        remote.handler = handler
+        with pytest.raises(OutboundError):
+            await client.stream(where, timeout=0.2)
+    remote.handler = breaking
+    answer = await client.stream(where, timeout=5)
+    with pytest.raises(OutboundError):
+        async for _ in answer.chunks:
+            pass
+    await answer.close()
+
+
+async def test_a_stream_is_not_opened_into_closed_networks(remote: Remote) -> None:
+    """As with other calls, a redirect there included."""
+    closed = HttpClient(rules())
+    try:
+        with pytest.raises(OutboundError):
+            await closed.stream(f"http://localhost:{remote.port}/", timeout=5)
+    finally:
+        await closed.close()
+    assert remote.calls == 0
