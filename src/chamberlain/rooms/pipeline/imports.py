@@ -1,9 +1,9 @@
 """A room that comes from another server with the join of a user of ours (server-server API, Joining Rooms)."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,10 +12,10 @@ from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, client_skeleton
-from chamberlain.matrix.ids import find_server_of, is_valid_server_name
+from chamberlain.matrix.ids import EventID, find_server_of, is_valid_server_name
 from chamberlain.matrix.types import StateKey
 from chamberlain.matrix.versions import RoomVersion
-from chamberlain.rooms.pipeline.authorize import Reject, by_auth_events, by_state, keys_for
+from chamberlain.rooms.pipeline.authorize import Reject, by_state, keys_for
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.completion import Completion
 from chamberlain.rooms.pipeline.consequences import plain_row
@@ -23,7 +23,7 @@ from chamberlain.rooms.pipeline.fetch import parse_all
 from chamberlain.rooms.pipeline.fork import Forking
 from chamberlain.rooms.pipeline.head import Extremity, Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
-from chamberlain.rooms.pipeline.outliers import Outliers
+from chamberlain.rooms.pipeline.outliers import Outliers, in_order, needed
 from chamberlain.rooms.pipeline.submit import TRIES, Submit
 from chamberlain.rooms.pipeline.summary import (
     NEW_SUMMARY,
@@ -38,17 +38,28 @@ from chamberlain.store.commit import EventWrite
 from chamberlain.store.commit import Head as HeadWrite
 from chamberlain.store.database import Database
 from chamberlain.store.imports import BEFORE_JOIN, Arrival, add_memberships, add_rows, arrive, begin_line
-from chamberlain.store.known import Known, find_known
+from chamberlain.store.known import Known, find_known, list_pdus
 from chamberlain.store.partial import Partial
 from chamberlain.store.state.keys import intern_keys
 from chamberlain.store.state.lines import LINES_PER_WRITE
 from chamberlain.store.state.merge import changes_to, given
 
+T = TypeVar("T")
+
 AT_ONCE: Final = 1_000
 """Rows of one transaction."""
+EVENTS_AT_ONCE: Final = 500
+"""Events that are looked at together; of the others only the bytes are in memory."""
 MAX_SERVERS: Final = 20_000
 MAX_STATE: Final = 500_000
 """Events of the state of a room that is taken."""
+
+
+class _Pdu(msgspec.Struct, frozen=True, gc=False):
+    """An event of another server as it is kept in memory: a large room has many."""
+
+    pdu: bytes
+    needed: tuple[EventID, ...]
 
 
 class _Room(msgspec.Struct):
@@ -56,17 +67,34 @@ class _Room(msgspec.Struct):
 
     version: RoomVersion
     join: Event
-    own: Known
-    state: dict[StateKey, Event]
-    known: Mapping[str, Known]
-    numbers: dict[StateKey, int]
+    known: dict[str, Known] = {}
+    state: dict[StateKey, str] = {}
+    numbers: dict[StateKey, int] = {}
+    summary: Summary = msgspec.field(default_factory=lambda: dict(NEW_SUMMARY))
+    memberships: dict[str, dict[str, Any]] = {}
+    create: Event | None = None
     partial: Partial | None = None
     servers: Sequence[str] = ()
 
     @property
+    def own(self) -> Known:
+        """The join, as it is known here."""
+        return self.known[self.join.event_id]
+
+    @property
     def rows(self) -> dict[int, int]:
         """The state before the join, key to event."""
-        return {self.numbers[key]: self.known[event.event_id].nid for key, event in self.state.items()}
+        return {self.numbers[key]: self.known[event_id].nid for key, event_id in self.state.items()}
+
+    def add(self, event: Event, key: StateKey, *, local: bool) -> None:
+        """The event is part of the state before the join."""
+        self.state[key] = event.event_id
+        summarize(self.summary, event, is_new=True)
+        if event.type == MEMBER:
+            count_member(self.summary, None, membership_in(event), local=local)
+            self.memberships[key[1]] = membership_row(event, local=local)
+        if key == CREATE_KEY:
+            self.create = event
 
 
 class Imports:
@@ -137,52 +165,49 @@ class Imports:
         *,
         members_omitted: bool,
     ) -> _Room:
-        told = await asyncio.to_thread(parse_all, state, version, join.room_id)
-        chain = await asyncio.to_thread(parse_all, auth_chain, version, join.room_id)
-        together = {event.event_id: event for event in (*chain, *told)}
-        passed = await self._checks.passed([*together.values(), join])
-        if not passed or passed[-1].event_id != join.event_id:
-            raise Forbidden("The join is not signed by those who must have signed it")
-        known = await self._outliers.keep(version, passed)
-        good: dict[str, Event] = {event.event_id: event for event in passed}
-        by_key: dict[StateKey, Event] = {}
-        for event in told:
-            one = known.get(event.event_id)
-            if event.key is None or one is None or one.is_rejected:
-                continue
-            if event.key in by_key:
-                raise _unusable(origin, f"its state has two events for {event.key[0]}")
-            by_key[event.key] = good[event.event_id]
-        if CREATE_KEY not in by_key:
+        told = await asyncio.to_thread(_index, state, version, join.room_id)
+        everything = await asyncio.to_thread(_index, auth_chain, version, join.room_id) | told
+        everything[join.event_id] = _Pdu(join.pdu, needed(join))
+        room = _Room(version, join)
+        # What the join cites was in the state when it was made, whether or not it was left out.
+        cited = set(join.auth_events) if members_omitted else set()
+        in_state = (told.keys() | cited) - {join.event_id}
+        order = await asyncio.to_thread(in_order, {name: one.needed for name, one in everything.items()})
+        for part in _parts(order, EVENTS_AT_ONCE):
+            await self._keep(
+                origin, room, [Event.parse(everything[name].pdu, version) for name in part], in_state
+            )
+        if room.create is None:
             raise _unusable(origin, "its state has no create event")
-        if members_omitted:
-            # What the join cites was in the state when it was made.
-            for cited in (good.get(auth) for auth in join.auth_events):
-                if cited is not None and cited.key is not None:
-                    by_key.setdefault(cited.key, cited)
-        self._check_join(join, by_key, good, known)
-        names = [*by_key, (MEMBER, join.state_key or "")]
-        numbers: dict[StateKey, int] = {}
-        for part in _parts(names):
-            numbers |= await self._db.write(intern_keys, part)
-        return _Room(version, join, known[join.event_id], by_key, known, numbers)
+        await self._check_join(room)
+        for names in _parts([*room.state, (MEMBER, join.state_key or "")], AT_ONCE):
+            room.numbers |= await self._db.write(intern_keys, names)
+        return room
 
-    def _check_join(
-        self,
-        join: Event,
-        state: Mapping[StateKey, Event],
-        events: Mapping[str, Event],
-        known: Mapping[str, Known],
+    async def _keep(
+        self, origin: str, room: _Room, events: Sequence[Event], in_state: Collection[str]
     ) -> None:
-        own = known.get(join.event_id)
-        if own is None or any(auth not in events for auth in join.auth_events):
-            raise Forbidden("The join cites what the room does not have")
-        rejected = {auth for auth in join.auth_events if known[auth].is_rejected}
-        cited = [events[auth] for auth in join.auth_events]
-        verdict = by_auth_events(join, cited, state[CREATE_KEY], rejected=rejected)
-        if not isinstance(verdict, Reject):
-            keys = keys_for(join)
-            verdict = by_state(join, {key: state[key] for key in keys if key in state})
+        """Have a part of the room's events here, and those of the state in the room."""
+        passed = await self._checks.passed(events)
+        room.known |= await self._outliers.keep(room.version, passed)
+        for event in passed:
+            one = room.known.get(event.event_id)
+            if event.event_id not in in_state or event.key is None or one is None or one.is_rejected:
+                continue
+            if event.key in room.state:
+                raise _unusable(origin, f"its state has two events for {event.key[0]}")
+            room.add(event, event.key, local=self._is_local(event))
+
+    async def _check_join(self, room: _Room) -> None:
+        join = room.join
+        if join.event_id not in room.known:
+            raise Forbidden("The join is badly signed, or cites what the room does not have")
+        if room.own.is_rejected:
+            raise Forbidden("The events that the join cites do not allow it")
+        ids = [room.state[key] for key in keys_for(join) if key in room.state]
+        pdus = await self._db.read(list_pdus, ids)
+        state = [Event.load(pdu, room.version, name, join.room_id) for name, pdu in pdus.items()]
+        verdict = by_state(join, {event.key: event for event in state if event.key is not None})
         if isinstance(verdict, Reject):
             raise Forbidden(verdict.reason)
 
@@ -226,20 +251,13 @@ class Imports:
         line = (await self._ids.lines.take(1))[0]
         rows = room.rows
         await self._db.write(begin_line, room.join.room_id, line, len(rows))
-        for part in _parts(list(rows.items())):
+        for part in _parts(list(rows.items()), AT_ONCE):
             await self._db.write(add_rows, line, part)
-        summary: Summary = dict(NEW_SUMMARY)
-        memberships: list[dict[str, Any]] = []
-        for event in room.state.values():
-            summarize(summary, event, is_new=True)
-            if event.type == MEMBER:
-                local = self._is_local(event)
-                count_member(summary, None, membership_in(event), local=local)
-                memberships.append(membership_row(event, local=local))
-        for part in _parts([row for row in memberships if not row["local"]]):
-            await self._db.write(add_memberships, part)
+        memberships = room.memberships.values()
+        for members in _parts([row for row in memberships if not row["local"]], AT_ONCE):
+            await self._db.write(add_memberships, members)
         rest = [row for row in memberships if row["local"]]
-        return await self._arrival(room, None, line, BEFORE_JOIN, {}, summary, rest, [])
+        return await self._arrival(room, None, line, BEFORE_JOIN, {}, dict(room.summary), rest, [])
 
     async def _again(self, head: Head, room: _Room) -> Arrival:
         """All users here had left the room: its state is trusted anew."""
@@ -264,14 +282,16 @@ class Imports:
     ) -> Arrival:
         join, own = room.join, room.own
         key: StateKey = (MEMBER, join.state_key or "")
-        previous = room.state.get(key)
-        summarize(summary, join, is_new=previous is None)
-        count_member(summary, membership_in(previous), membership_in(join), local=True)
+        replaced = room.state.get(key)
+        was = room.memberships.get(join.state_key or "", {}).get("membership")
+        summarize(summary, join, is_new=replaced is None)
+        count_member(summary, was, membership_in(join), local=True)
         rows = [row for row in memberships if row["user_id"] != join.state_key]
         stored = Stored(join, own.nid, own.height)
         row = plain_row(stored, client_skeleton(join), self._clock.now())
-        row["replaces"] = None if previous is None else previous.event_id
-        create = room.state[CREATE_KEY]
+        row["replaces"] = replaced
+        create = room.create
+        assert create is not None
         before = await self._db.read(find_known, join.prev_events)
         here = {event_id for event_id, one in before.items() if one.is_placed}
         extremity = Extremity(own.nid, join.event_id, join.depth, own.height)
@@ -309,9 +329,18 @@ class Imports:
         return find_server_of(event.state_key or "") == self._server_name
 
 
-def _parts(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    for start in range(0, len(items), AT_ONCE):
-        yield items[start : start + AT_ONCE]
+def _index(pdus: Iterable[bytes], version: RoomVersion, room_id: str) -> dict[EventID, _Pdu]:
+    """The events of the room among what another server sent, by id."""
+    found: dict[EventID, _Pdu] = {}
+    for pdu in pdus:
+        for event in parse_all([pdu], version, room_id):
+            found[event.event_id] = _Pdu(event.pdu, needed(event))
+    return found
+
+
+def _parts(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _unusable(origin: str, why: str) -> MatrixError:

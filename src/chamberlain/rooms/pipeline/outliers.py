@@ -39,8 +39,9 @@ class Outliers:
             cited |= {create_id(event) for event in given.values()}
         known = await self._find(given.keys() | cited)
         work = _Work(version, known, self._clock.now())
-        ordered = await asyncio.to_thread(_in_order, given) if len(given) > AT_ONCE else _in_order(given)
-        ordered = [event for event in ordered if event.event_id not in known or known[event.event_id].is_bare]
+        graph = {event_id: needed(event) for event_id, event in given.items()}
+        order = await asyncio.to_thread(in_order, graph) if len(graph) > AT_ONCE else in_order(graph)
+        ordered = [given[one] for one in order if one not in known or known[one].is_bare]
         await self._load(work, version, ordered, given)
         for start in range(0, len(ordered), AT_ONCE):
             part = ordered[start : start + AT_ONCE]
@@ -122,22 +123,20 @@ class _Work:
         self.rows, self.auth = [], []
 
 
-def _needed(event: Event) -> tuple[EventID, ...]:
+def needed(event: Event) -> tuple[EventID, ...]:
     """The events by which an event is judged."""
     if event.version.room_id_is_create_hash and event.prev_events:
         return (*event.auth_events, create_id(event))
     return event.auth_events
 
 
-def _in_order(events: Mapping[EventID, Event]) -> list[Event]:
-    """The events, each after those that it cites; those in a circle, which only a lie can be in, left out."""
-    left = dict(events)
+def in_order(graph: Mapping[EventID, Sequence[EventID]]) -> list[EventID]:
+    """The events, each after those that it needs; those in a circle, which only a lie can be in, left out."""
+    left = dict(graph)
     while True:
-        graph = {
-            event_id: [cited for cited in _needed(event) if cited in left] for event_id, event in left.items()
-        }
+        inner = {event_id: [one for one in needs if one in left] for event_id, needs in left.items()}
         try:
-            return [left[event_id] for event_id in TopologicalSorter(graph).static_order()]
+            return list(TopologicalSorter(inner).static_order())
         except CycleError as circle:
             for event_id in circle.args[1]:
                 left.pop(event_id, None)
