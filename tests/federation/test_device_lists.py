@@ -50,9 +50,9 @@ class TestQuery:
     """`/keys/query` for users of other servers."""
 
     async def test_keys_come_from_the_users_server(
-        self, alice: Client, bob: Client, share: None, wire: Wire
+        self, near: Server, alice: Client, bob: Client, share: None, wire: Wire
     ) -> None:
-        """Devices and cross-signing keys but the user-signing key; asked for once."""
+        """Devices and cross-signing keys but the user-signing key; they are kept."""
         identity = await upload(bob)
 
         answer = (await alice.post("keys/query", {"device_keys": {BOB: []}})).ok()
@@ -62,10 +62,16 @@ class TestQuery:
         assert identity.master in str(answer["master_keys"][BOB])
         assert identity.self_signing in str(answer["self_signing_keys"][BOB])
         assert answer["user_signing_keys"] == {}
+
+        async def is_kept() -> bool:
+            return bool(await near.app.services.db.read(remote_devices.list_current, [BOB]))
+
+        await until(is_kept)
+        asked = requests(wire, "user/devices")
         assert (await alice.post("keys/query", {"device_keys": {BOB: []}})).ok() == answer
         named = (await alice.post("keys/query", {"device_keys": {BOB: ["NONE"]}})).ok()
         assert named["device_keys"][BOB] == {}
-        assert requests(wire, "user/devices") == 1
+        assert requests(wire, "user/devices") == asked
 
     async def test_who_shares_no_room_is_asked_for_each_time(
         self, alice: Client, bob: Client, wire: Wire
