@@ -45,7 +45,7 @@ class Net:
         self.hosts.append(made)
         return made
 
-    async def get(self, name: str, *, timeout: float = 5, max_bytes: int = 1000) -> bytes:
+    async def get(self, name: str, *, timeout: float = 20, max_bytes: int = 1000) -> bytes:
         """The body of what a server answers."""
         answer = await self.transport.send(
             name, "GET", TARGET, {"Authorization": "X-Matrix a"}, None, timeout=timeout, max_bytes=max_bytes
@@ -73,7 +73,7 @@ async def test_a_request_arrives_as_it_was_made(net: Net) -> None:
     host.answer = text("403 Forbidden", b'{"errcode":"M_FORBIDDEN"}', "X-Thing: yes")
 
     answer = await net.transport.send(
-        f"hs.test:{host.port}", "PUT", TARGET, {"Authorization": "X"}, b"{}", timeout=5, max_bytes=100
+        f"hs.test:{host.port}", "PUT", TARGET, {"Authorization": "X"}, b"{}", timeout=20, max_bytes=100
     )
 
     assert (answer.status, answer.headers["x-thing"], answer.body) == (
@@ -197,7 +197,7 @@ async def test_requests_themselves_follow_no_redirect(net: Net) -> None:
     host.answer = text("302 Found", b"", "Location: https://127.0.0.1:1/")
 
     answer = await net.transport.send(
-        f"127.0.0.1:{host.port}", "GET", "/", {}, None, timeout=5, max_bytes=100
+        f"127.0.0.1:{host.port}", "GET", "/", {}, None, timeout=20, max_bytes=100
     )
 
     assert answer.status == 302
@@ -248,7 +248,7 @@ async def test_big_bodies_are_sent(net: Net) -> None:
     """Larger than what the library takes for small."""
     host = await net.host("127.0.0.1")
     answer = await net.transport.send(
-        f"127.0.0.1:{host.port}", "PUT", "/", {}, b"x" * 3_000_000, timeout=5, max_bytes=100
+        f"127.0.0.1:{host.port}", "PUT", "/", {}, b"x" * 3_000_000, timeout=20, max_bytes=100
     )
 
     assert answer.status == 200 and "Content-Length: 3000000" in host.heads[0]
@@ -355,12 +355,12 @@ async def test_an_answer_is_read_as_it_comes(net: Net) -> None:
     host = await net.host("127.0.0.1")
     name = f"127.0.0.1:{host.port}"
     host.answer = flood
-    answer = await net.transport.stream(name, "GET", "/", {}, timeout=5)
+    answer = await net.transport.stream(name, "GET", "/", {}, timeout=20)
     assert answer.status == 200 and len(await anext(answer.chunks)) > 0
     await answer.close()
 
     host.answer = text("200 OK", b"all of it")
-    answer = await net.transport.stream(name, "GET", "/", {}, timeout=5)
+    answer = await net.transport.stream(name, "GET", "/", {}, timeout=20)
     assert b"".join([chunk async for chunk in answer.chunks]) == b"all of it"
     await answer.close()
     await net.get(name)
