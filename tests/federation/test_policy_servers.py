@@ -23,7 +23,7 @@ from tests.support.event_room import ALICE, Room
 from tests.support.nobody import NoClient
 from tests.support.peer import Asked, Peer
 from tests.support.peer_room import PeerRoom
-from tests.support.server import Client, Server
+from tests.support.server import Client, Server, until
 from tests.support.wire import Wire
 
 KEY = SigningKey(bytes(range(1, 33)), "policy_server")
@@ -78,6 +78,8 @@ async def test_what_we_send_is_signed_first(near: Server, alice: Client, peer: P
         event = await stored(near, event_id)
         assert has_signed(event, PEER)
         assert SignedForm(event).signatures_of("near.test")
+    await until(lambda: _has_come(peer, "m.room.name"))
+    assert all(KEY_ID in pdu["signatures"]["peer.test"] for pdu in _come(peer))
     gone = await alice.set_state(room.room_id, "m.room.policy", {})
     after = await alice.say(room.room_id, "no spam")
     assert asked(peer) == ["m.room.message", "m.room.name"]
@@ -211,6 +213,14 @@ async def test_clients_find_the_key_of_a_policy_server(wire: Wire, near: Server,
     key = KEY.verify_key().to_base64()
     named = await wire.add("named.test", tmp_path, well_known=WellKnown(policy_server_key=key))
     assert (await named.anonymous.get(where)).ok() == {"public_keys": {"ed25519": key}}
+
+
+def _come(peer: Peer) -> list[Any]:
+    return [pdu for transaction in peer.transactions for pdu in transaction["pdus"]]
+
+
+async def _has_come(peer: Peer, kind: str) -> bool:
+    return any(pdu["type"] == kind for pdu in _come(peer))
 
 
 def _with(event: Event, more: dict[str, str]) -> Any:
