@@ -105,6 +105,27 @@ async def test_two_who_join_at_once_come_by_one_handshake(
     assert await members(bob, room_id) == everyone
 
 
+async def test_a_server_that_takes_its_time_holds_up_no_others(
+    alice: Client, bob: Client, far: Server, wire: Wire
+) -> None:
+    """Whoever knows a better one is in the room first; the one who waits comes in as well."""
+    carol = await far.register("carol")
+    room_id = await alice.create_room(preset="public_chat")
+    slow = asyncio.Event()
+
+    async def wait(method: str, target: str, headers: Any, body: bytes | None) -> TransportAnswer:
+        await slow.wait()
+        return TransportAnswer(404, {}, b"{}")
+
+    wire.peers["slow.test"] = wait
+    waiting = asyncio.ensure_future(try_join(bob, room_id, "slow.test", "near.test"))
+    await join(carol, room_id, "near.test")
+    slow.set()
+    (await waiting).ok()
+    everyone = {user.user_id: "join" for user in (alice, bob, carol)}
+    assert await members(bob, room_id) == everyone
+
+
 async def test_a_room_that_all_have_left_is_joined_anew(alice: Client, bob: Client) -> None:
     """What happened meanwhile is there."""
     room_id = await alice.create_room(preset="public_chat", name="Before")

@@ -141,7 +141,7 @@ class Handshakes:
             answer = await self._put(server, federation_path("v2", "invite", *path), body)
             signed = decode_answer(server, answer, _Invited)
         except Refused as error:
-            if not _knows_v1_alone(error) or invite.version.has_hash_event_ids:
+            if error.status not in (400, 404) or invite.version.has_hash_event_ids:
                 raise
             old = b'%b,"unsigned":{"invite_room_state":%b}}' % (invite.pdu[:-1], state)
             answer = await self._put(server, federation_path("v1", "invite", *path), orjson.Fragment(old))

@@ -59,7 +59,7 @@ class RemoteMembership:
         self._accept = accept
         self._server_name = server_name
         self._signing_key = signing_key
-        self._entering: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._entering: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def is_elsewhere(self, room_id: str, user_id: str) -> bool:
         """Say whether other servers have to be asked before the user can become anything in the room.
@@ -89,13 +89,15 @@ class RemoteMembership:
             MatrixError: what the servers say, or that none of them can be reached.
         """
         candidates = await self._candidates(room_id, user_id, servers)
-        # One handshake at a time brings this server into a room.
-        async with self._entering.setdefault(room_id, asyncio.Lock()):
-            if not await self.is_elsewhere(room_id, user_id):
-                return None
-            event_id = await self._first(
-                candidates, lambda server: self._join(server, user_id, room_id, content)
-            )
+
+        async def enter(server: str) -> EventID | None:
+            # A server that takes its time holds up those alone who ask it for the same room.
+            async with self._entering.setdefault((room_id, server), asyncio.Lock()):
+                if not await self.is_elsewhere(room_id, user_id):
+                    return None
+                return await self._join(server, user_id, room_id, content)
+
+        event_id = await self._first(candidates, enter)
         await self._outside.forget(room_id, user_id)
         return event_id
 
@@ -177,7 +179,7 @@ class RemoteMembership:
         except MatrixError as error:
             raise BadAnswer(server, error.message) from error
         finally:
-            await self._db.write(entering.end, room_id)
+            await self._db.write(entering.end, room_id, until)
         return join.event_id
 
     async def _leave(self, server: str, user_id: str, room_id: str, content: JsonObject) -> Event:

@@ -7,16 +7,21 @@ async def begin(tx: Write, room_id: str, version: str, until: int) -> None:
     """A user is being brought into the room, at most until this time (ms)."""
     await tx.run(
         "INSERT INTO entering_rooms (room_id, version, until) VALUES (:room_id, :version, :until)"
-        " ON CONFLICT (room_id) DO UPDATE SET version = excluded.version, until = excluded.until",
+        " ON CONFLICT (room_id) DO UPDATE SET version = excluded.version, until = excluded.until"
+        " WHERE entering_rooms.until < excluded.until",
         room_id=room_id,
         version=version,
         until=until,
     )
 
 
-async def end(tx: Write, room_id: str) -> None:
-    """The user is in the room, or is not going to be."""
-    await tx.run("DELETE FROM entering_rooms WHERE room_id = :room_id", room_id=room_id)
+async def end(tx: Write, room_id: str, until: int) -> None:
+    """The user who was to be in the room until then (ms) is, or is not going to be; later ones go on."""
+    await tx.run(
+        "DELETE FROM entering_rooms WHERE room_id = :room_id AND until <= :until",
+        room_id=room_id,
+        until=until,
+    )
 
 
 async def find_version(tx: Read, room_id: str, now: int) -> str | None:

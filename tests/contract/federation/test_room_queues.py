@@ -313,7 +313,7 @@ async def test_events_of_a_room_wait_until_a_user_has_come_into_it(
     assert recorder.calls == [("peer.test", "!1", ["c"])]
 
     await db.write(make_room, "!new")
-    await db.write(entering.end, "!new")
+    await db.write(entering.end, "!new", now + 60_000)
     await until(lambda: is_done(db))
     assert recorder.bodies("!new") == ["a"]
 
