@@ -450,9 +450,11 @@ async def test_depths_that_nobody_can_have(siege: Siege, depth: int) -> None:
 
 
 @pytest.mark.parametrize("depth", [MAX_INTEGER, MAX_DEPTH])
-async def test_the_deepest_event_of_old_rooms(wire: Wire, tmp_path: Path, depth: int) -> None:
+async def test_the_deepest_event_of_old_rooms(
+    wire: Wire, tmp_path: Path, database_url: str, depth: int
+) -> None:
     """In room version 1 depths go up to 2^63-1: nothing overflows after that."""
-    siege = await Siege.lay(wire, tmp_path, "1")
+    siege = await Siege.lay(wire, tmp_path, "1", database_url=database_url)
     siege.room.say(siege.mallory, "deep", depth=depth)
     await siege.send(*[siege.room.events[head] for head in siege.room.heads])
     siege.room.heads.clear()
@@ -464,9 +466,9 @@ async def test_the_deepest_event_of_old_rooms(wire: Wire, tmp_path: Path, depth:
     assert said in str(await siege.timeline())
 
 
-async def test_numbers_that_only_old_rooms_have(wire: Wire, tmp_path: Path) -> None:
+async def test_numbers_that_only_old_rooms_have(wire: Wire, tmp_path: Path, database_url: str) -> None:
     """Floats and huge integers come through as they are where the room version has them."""
-    siege = await Siege.lay(wire, tmp_path, "1")
+    siege = await Siege.lay(wire, tmp_path, "1", database_url=database_url)
     content = {"msgtype": "m.text", "body": "big", "huge": 10**30, "half": 0.5}
     event = siege.room.send("m.room.message", siege.mallory, content)
 
@@ -479,8 +481,11 @@ async def test_numbers_that_only_old_rooms_have(wire: Wire, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\x01\x1f", "\u202e", "\U0001f600"])
-async def test_characters_that_databases_dislike(siege: Siege, text: str) -> None:
+async def test_characters_that_databases_dislike(
+    wire: Wire, tmp_path: Path, database_url: str, text: str
+) -> None:
     """They come through in content, types and state keys."""
+    siege = await Siege.lay(wire, tmp_path, database_url=database_url)
     said = siege.room.send("m.room.message", siege.mallory, {"msgtype": "m.text", "body": text})
     kind = siege.room.send(f"org.example.{text}", siege.mallory, {"a": text})
     state = siege.room.send("org.example.state", siege.peer.user(), {"a": text}, text)

@@ -29,9 +29,9 @@ class Siege:
         self.mallory = peer.user("mallory")
 
     @classmethod
-    async def lay(cls, wire: Wire, folder: Path, version: str = "10") -> "Siege":
-        """Begin one, in a room of that version."""
-        near = await wire.add("near.test", folder)
+    async def lay(cls, wire: Wire, folder: Path, version: str = "10", **settings: Any) -> "Siege":
+        """Begin one, in a room of that version; `settings` are those of the server."""
+        near = await wire.add("near.test", folder, **settings)
         alice = await near.register("alice")
         peer = Peer.on(wire, "evil.test")
         room = peer.room(version).furnish()
