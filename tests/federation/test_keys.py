@@ -18,6 +18,7 @@ from chamberlain.matrix.remote_errors import Unreachable
 from chamberlain.matrix.server_keys import PublishedKey, own_keys
 from chamberlain.matrix.signing import SigningKey, sign_json
 from chamberlain.matrix.types import JsonObject
+from chamberlain.store.outbox_lists import list_destinations
 from tests.support.clock import FakeClock
 from tests.support.server import Server, until
 from tests.support.wire import Wire
@@ -253,7 +254,7 @@ async def test_a_flood_of_forged_origins_is_bounded(wire: Wire, near: Server, cl
     assert not any(await asyncio.gather(*flood))
 
     assert asked == ring_module.STRANGERS_WAITING
-    assert await near.app.services.federation.remotes.availability.list_page() == ([], 0)
+    assert await near.app.services.db.read(list_destinations, None, "destination", "f", 0, 10) == ([], 0)
 
 
 async def test_notaries_tell_the_keys_of_servers_that_are_not_there(

@@ -16,7 +16,7 @@ from chamberlain.runtime.tasks import Tasks
 from chamberlain.store import destinations as rows
 from chamberlain.store import kinds
 from chamberlain.store.database import Database
-from chamberlain.store.destinations import Destination, Order
+from chamberlain.store.destinations import Destination
 from chamberlain.store.tx import Change
 
 FIRST_WAIT_MS: Final = 10_000
@@ -110,24 +110,6 @@ class Destinations:
         self._failing.pop(destination, None)
         await self._db.write(rows.put_back, destination)
         return True
-
-    async def get(self, destination: str) -> Destination | None:
-        """A server as it is kept; None when nothing was ever exchanged with it."""
-        return await self._db.read(rows.find, destination)
-
-    async def list_page(
-        self,
-        *,
-        text: str | None = None,
-        order: Order = "destination",
-        backwards: bool = False,
-        start: int = 0,
-        limit: int = 100,
-    ) -> tuple[list[Destination], int]:
-        """A page of the servers whose name has `text` in it, and how many there are on all pages."""
-        return await self._db.snapshot(
-            rows.list_page, text=text, order=order, backwards=backwards, start=start, limit=limit
-        )
 
     def _find(self, destination: str) -> Destination | None:
         return self._failing.get(destination) or self._strangers.get(destination)

@@ -168,7 +168,7 @@ def build_federation(
     """Make the services. `shared`: other workers use the same database; not `enabled`: nothing is sent."""
     name = remotes.server_name
     way = Way(db, clock, rng, remotes.client, remotes.gate, remotes.availability, name)
-    outbound = Outbound(way, rooms.heads, rng, enabled=enabled)
+    outbound = Outbound(way, rooms.heads, rng, enabled=enabled, shared=shared)
     return Federation(
         remotes,
         inbound=Inbound(db, clock, rng, devices, rooms, sync, shared=shared),

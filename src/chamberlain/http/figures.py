@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from chamberlain.http.services import Services
@@ -29,6 +29,7 @@ class Figures(Collector):
             ("waiting_syncs", "Long polls that wait for news.", lambda: services.sync.waiting.count),
             ("running_jobs", "Administration jobs that run here.", lambda: services.admin.jobs.running),
         )
+        self._outbound = services.federation.outbound
 
     def start(self) -> None:
         """Show the figures."""
@@ -51,6 +52,7 @@ class Figures(Collector):
         """The figures as they are now."""
         for name, documentation, count in self._gauges:
             yield GaugeMetricFamily(PREFIX + name, documentation, count())
+        yield from self._collect_outbound()
         entries = GaugeMetricFamily(PREFIX + "cache_entries", "Entries of a cache.", labels=("cache",))
         most = GaugeMetricFamily(
             PREFIX + "cache_entries_max", "Entries that a cache holds at most.", labels=("cache",)
@@ -60,3 +62,24 @@ class Figures(Collector):
             most.add_metric((name,), space)
         yield entries
         yield most
+
+    def _collect_outbound(self) -> Iterator[Metric]:
+        sending = self._outbound.figures()
+        for name, documentation, value in (
+            ("outbound_destinations", "Servers for which something waits here.", sending.destinations),
+            ("outbound_destinations_failing", "Servers that are left alone for a while.", sending.resting),
+            (
+                "outbound_destinations_behind",
+                "Servers for which events wait in the database.",
+                sending.behind,
+            ),
+            ("outbound_events", "Events that wait for servers in memory; one counts for each.", sending.pdus),
+            ("outbound_edus", "Servers for which EDUs wait, durable ones or not.", sending.edus),
+            ("outbound_unread_changes", "Changes that others may have to hear of.", sending.unread),
+        ):
+            yield GaugeMetricFamily(PREFIX + name, documentation, value)
+        yield CounterMetricFamily(
+            PREFIX + "outbound_transactions",
+            "Transactions that servers have taken.",
+            sending.transactions_sent,
+        )

@@ -1,17 +1,14 @@
 """Servers that this one exchanges things with, and since when those that fail do."""
 
-from typing import Any, Final, Literal, LiteralString
+from typing import Final
 
 import msgspec
 
 from chamberlain.store import kinds
-from chamberlain.store.patterns import containing
 from chamberlain.store.tx import Read, Write
 
 FAILING: Final = "failing"
 BACK: Final = "back"
-
-Order = Literal["destination", "failing_since", "retry_at", "retry_interval"]
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -33,12 +30,6 @@ class Destination(msgspec.Struct, frozen=True):
 _COLUMNS: Final = (
     "SELECT destination, failing_since, retry_at, retry_interval, last_answered, last_error FROM destinations"
 )
-_ORDERS: Final[dict[Order, LiteralString]] = {
-    "destination": "destination",
-    "failing_since": "COALESCE(failing_since, 0)",
-    "retry_at": "retry_at",
-    "retry_interval": "retry_interval",
-}
 
 
 async def find(tx: Read, destination: str) -> Destination | None:
@@ -50,29 +41,6 @@ async def find(tx: Read, destination: str) -> Destination | None:
 async def list_failing(tx: Read) -> list[Destination]:
     """Give every server that fails."""
     return [Destination(*row) for row in await tx.all(_COLUMNS + " WHERE failing_since IS NOT NULL")]
-
-
-async def list_page(
-    tx: Read,
-    *,
-    text: str | None = None,
-    order: Order = "destination",
-    backwards: bool = False,
-    start: int = 0,
-    limit: int = 100,
-) -> tuple[list[Destination], int]:
-    """Give a page of the servers whose name has `text` in it, and how many there are on all pages."""
-    params: dict[str, Any] = {} if text is None else {"text": containing(text.lower())}
-    where: LiteralString = " WHERE destination LIKE :text ESCAPE '!'" if params else ""
-    way: LiteralString = " DESC" if backwards else ""
-    rows = await tx.all(
-        _COLUMNS + where + " ORDER BY " + _ORDERS[order] + way + ", destination LIMIT :limit OFFSET :start",
-        start=start,
-        limit=limit,
-        **params,
-    )
-    total: int = await tx.value("SELECT count(*) FROM destinations" + where, **params)
-    return [Destination(*row) for row in rows], total
 
 
 async def put_failing(tx: Write, failing: Destination) -> None:

@@ -28,18 +28,3 @@ async def test_failures_are_kept_until_it_is_back(db: Database) -> None:
         (kinds.DESTINATION, "far.test", "failing"),
         (kinds.DESTINATION, "far.test", "back"),
     ]
-
-
-async def test_servers_are_listed_by_page(db: Database) -> None:
-    """Filtered by a part of the name, in either direction; the total is of all pages."""
-    for number, name in enumerate(("a.test", "b_c.test", "b.test", "c.example")):
-        await db.write(destinations.put_failing, Destination(name, number, 100 - number, 1, None))
-
-    async def names(**wanted: object) -> tuple[list[str], int]:
-        found, total = await db.snapshot(destinations.list_page, **wanted)  # type: ignore[arg-type]
-        return [destination.destination for destination in found], total
-
-    assert await names() == (["a.test", "b.test", "b_c.test", "c.example"], 4)
-    assert await names(text=".TEST", backwards=True) == (["b_c.test", "b.test", "a.test"], 3)
-    assert await names(text="_") == (["b_c.test"], 1)
-    assert await names(order="retry_at", start=1, limit=2) == (["b.test", "b_c.test"], 4)

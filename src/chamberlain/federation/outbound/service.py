@@ -19,6 +19,7 @@ from chamberlain.store.tx import Change
 
 SHARDS: Final = 4
 """Where there may be many workers. It never changes: a cursor is kept for each."""
+PATIENCE_SECONDS: Final = 1.0
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -28,6 +29,8 @@ class Figures(msgspec.Struct, frozen=True):
     behind: int
     resting: int
     pdus: int
+    edus: int
+    """Destinations with EDUs."""
     transactions_sent: int
     unread: int
     """How many changes still have to be looked at."""
@@ -36,7 +39,8 @@ class Figures(msgspec.Struct, frozen=True):
 class Outbound:
     """Sends to other servers."""
 
-    def __init__(self, way: Way, heads: Heads, rng: Rng, *, enabled: bool) -> None:
+    def __init__(self, way: Way, heads: Heads, rng: Rng, *, enabled: bool, shared: bool) -> None:
+        """`shared`: other workers use the same database; each of them has some of the shards."""
         self._way = way
         self._db: Database = way.db
         self._enabled = enabled
@@ -44,7 +48,10 @@ class Outbound:
         self._newcomers: list[Callable[[str, Sequence[str]], None]] = []
         count = 1 if way.db.dialect == "sqlite" else SHARDS
         holder = rng.id(12)
-        self._shards = [Shard(way, index, count, holder, self._tell_newcomers) for index in range(count)]
+        self._shards = [
+            Shard(way, index, count, holder, self._tell_newcomers, self._patience) for index in range(count)
+        ]
+        self._shared = shared
         way.db.subscribe(self._changed)
         way.availability.subscribe_recovered(self._recovered)
 
@@ -83,6 +90,11 @@ class Outbound:
                 if shard.is_ours(server):
                     delivery.add_ephemera(server, shard.cursor, add)
 
+    async def save(self) -> None:
+        """Have the database know what is for whom; it does so by itself every few seconds."""
+        for shard in self._shards:
+            await shard.save()
+
     def figures(self) -> Figures:
         """What there is to send."""
         lanes = [
@@ -96,6 +108,7 @@ class Outbound:
             behind=sum(lane.has_missed or lane.upto is not None for lane in lanes),
             resting=sum(len(shard.delivery.resting) for shard in self._shards if shard.delivery is not None),
             pdus=sum(len(lane.pending) for lane in lanes),
+            edus=sum(lane.has_edus or bool(lane.ephemera) for lane in lanes),
             transactions_sent=self._way.transactions_sent,
             unread=max(
                 (
@@ -124,6 +137,11 @@ class Outbound:
                 shard.look_for_edus()
             elif edus:
                 shard.add_edus(edus)
+
+    def _patience(self) -> float:
+        """How many seconds to let others take a shard first: who has fewer of them should."""
+        held = sum(shard.delivery is not None for shard in self._shards)
+        return PATIENCE_SECONDS * held if self._shared else 0.0
 
     def _recovered(self, server: str) -> None:
         for shard in self._shards:

@@ -1,7 +1,7 @@
 """Some of the destinations, seen to by the worker that holds their lease."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from zlib import crc32
 
@@ -27,7 +27,16 @@ _log = get_logger("federation")
 class Shard:
     """One shard of `count`. Without the lease it does nothing but try to get it."""
 
-    def __init__(self, way: Way, index: int, count: int, holder: str, newcomers: Newcomers) -> None:
+    def __init__(
+        self,
+        way: Way,
+        index: int,
+        count: int,
+        holder: str,
+        newcomers: Newcomers,
+        patience: Callable[[], float],
+    ) -> None:
+        """`patience`: for how many seconds others may take it first."""
         self._way = way
         self._db = way.db
         self._clock = way.clock
@@ -35,6 +44,7 @@ class Shard:
         self._count = count
         self._holder = holder
         self._newcomers = newcomers
+        self._patience = patience
         self._name = f"outbound:{index}"
         self._first = 0
         self._tasks = Tasks()
@@ -104,6 +114,8 @@ class Shard:
 
     async def _hold_forever(self) -> None:
         while True:
+            if self._index:
+                await self._clock.sleep(self._patience())
             lease = await self._take()
             if lease is None:
                 await self._clock.sleep(LEASE_SECONDS / 4)
@@ -181,7 +193,7 @@ class Shard:
                 while has_more:
                     has_more = await ledger.read_on(delivery.add_event)
                     if has_more or ledger.must_be_saved:
-                        await self._save()
+                        await self.save()
             except LeaseLost:
                 self._lost.set()
                 return
@@ -211,7 +223,7 @@ class Shard:
             await self._clock.sleep(TICK_SECONDS)
             try:
                 self._delivery.look_again()
-                await self._save()
+                await self.save()
                 if self._clock.monotonic() - trimmed >= TRIM_SECONDS:
                     trimmed = self._clock.monotonic()
                     await self._trim(self._delivery.resting)
@@ -220,7 +232,8 @@ class Shard:
             except Exception:
                 _log.exception("looking after destinations failed", shard=self._name)
 
-    async def _save(self) -> None:
+    async def save(self) -> None:
+        """Have the database know what is for whom, if anything is new."""
         if self._ledger is not None and self._delivery is not None:
             await self._ledger.save(self._delivery.safe_position(self._ledger.cursor), lazily=True)
             self._ledger.forget_rooms()
