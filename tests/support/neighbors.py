@@ -12,7 +12,7 @@ from yarl import URL
 from tests.support.asgi import Answer
 from tests.support.server import Client, Homeserver, path
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 """How many seconds a user waits for what must come."""
 POLL_MS = 5_000
 FILTER = '{"room":{"timeline":{"limit":100}}}'
@@ -53,6 +53,8 @@ class Room:
         self.typing: list[str] = []
         self.receipts: dict[tuple[str, str | None], str] = {}
         """User and thread: the event that was read last."""
+        self.unread = (0, 0)
+        """How many events notify, and how many of them highlight."""
         self.previous: str | None = None
         """Where the timeline before the first of the newest events begins."""
 
@@ -83,6 +85,8 @@ class Room:
             if "state_key" in event:
                 self.state[event["type"], event["state_key"]] = event
         self.timeline += timeline.get("events", ())
+        if counts := news.get("unread_notifications"):
+            self.unread = counts["notification_count"], counts["highlight_count"]
         for event in news.get("ephemeral", {}).get("events", ()):
             self._take_ephemeral(event["type"], event["content"])
 

@@ -89,33 +89,13 @@ async def test_a_profile_of_the_other_server(ada: Person, ben: Person) -> None:
     (await ben.get(path("profile", stranger))).error(404, "M_NOT_FOUND")
 
 
-async def test_the_past_is_found_by_its_time(ada: Person, ben: Person) -> None:
-    """An event from before the join is found by a moment just before it, and can be read."""
-    room = await open_room(ada)
-    first = await ada.say(room, "long ago")
-    await ada.say(room, "a little later")
-    await ben.join(alias_of(ada))
-    await ben.sees_member(room, ada, "join")
-    when = (await ada.get(path("rooms", room, "event", first))).ok()["origin_server_ts"]
-
-    query = path("rooms", room, "timestamp_to_event", ts=when, dir="f")
-    found = (await ben.get(f"/_matrix/client/v1/{query}")).ok()
-    assert found == {"event_id": first, "origin_server_ts": when}
-    event = (await ben.get(path("rooms", room, "event", first))).ok()
-    assert event["content"]["body"] == "long ago"
-
-
-async def test_answers_and_reactions_are_counted_on_both_sides(ada: Person, ben: Person) -> None:
-    """Relations that came from the other server are found at the event that they speak of."""
+async def test_an_alias_that_a_guest_gave(ada: Person, ben: Person, dan: Person, cleo: Person) -> None:
+    """A server that is in the room names it too, and users of both come in by that name."""
     room = await shared_room(ada, ben)
-    said = await ada.say(room, "what do you think?")
-    await ben.sees(room, said)
-    reaction = {"m.relates_to": {"rel_type": "m.annotation", "event_id": said, "key": "👍"}}
-    liked = await ben.send(room, "m.reaction", reaction)
-    thread = {"m.relates_to": {"rel_type": "m.thread", "event_id": said}}
-    answered = await ben.say(room, "I like it", **thread)
-    await ada.sees(room, answered)
-    for person in (ada, ben):
-        target = path("rooms", room, "relations", said)
-        chunk = (await person.get(f"/_matrix/client/v1/{target}")).ok()["chunk"]
-        assert {event["event_id"] for event in chunk} == {liked, answered}
+    alias = f"#guests-{ben.user_id[1:]}"
+    (await ben.put(path("directory", "room", alias), {"room_id": room})).ok()
+    assert (await ada.get(path("directory", "room", alias))).ok()["room_id"] == room
+    for person in (cleo, dan):
+        await person.join(alias)
+        for other in (ada, ben):
+            await other.sees_member(room, person, "join")

@@ -156,6 +156,41 @@ async def test_kick_ban_and_forgiveness(ada: Person, ben: Person, version: str) 
     await ben.sees(room, said)
 
 
+async def test_a_moderator_from_the_other_server(
+    ada: Person, cleo: Person, ben: Person, version: str
+) -> None:
+    """With the power for it, a guest kicks and bans users of the first server, on that server too."""
+    room = await shared_room(ada, ben, version)
+    await cleo.join(room)
+    await ben.sees_member(room, cleo, "join")
+    levels = (await ada.state(room, "m.room.power_levels")).ok()
+    promoted = {**levels.get("users", {}), ben.user_id: MODERATOR}
+    await ada.set_state(room, "m.room.power_levels", {**levels, "users": promoted})
+    await ben.sees_state(room, "m.room.power_levels", users=promoted)
+
+    (await ben.post(path("rooms", room, "kick"), {"user_id": cleo.user_id})).ok()
+    await cleo.is_in(room, "leave")
+    (await ben.post(path("rooms", room, "ban"), {"user_id": cleo.user_id})).ok()
+    await ada.sees_member(room, cleo, "ban")
+    assert (await cleo.post(join_path(room))).status == 403
+    (await ben.post(path("rooms", room, "unban"), {"user_id": cleo.user_id})).ok()
+    await ada.sees_member(room, cleo, "leave")
+    await cleo.join(room)
+    await ben.sees_member(room, cleo, "join")
+
+
+async def test_an_account_is_closed(ada: Person, ben: Person) -> None:
+    """Who goes for good leaves their rooms on the other server too."""
+    room = await shared_room(ada, ben)
+    proof = {
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": ben.user_id},
+        "password": "correct horse battery",
+    }
+    (await ben.post("account/deactivate", {"auth": proof, "erase": True})).ok()
+    await ada.sees_member(room, ben, "leave")
+
+
 async def test_leaving_and_coming_back(ada: Person, ben: Person, version: str) -> None:
     """After its last user left, a server hears no more; coming back it gets state and history anew."""
     room = await shared_room(ada, ben, version)
