@@ -11,7 +11,7 @@ from chamberlain.matrix.events import Draft, Event, build, sign
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import get_room_version
 from tests.federation.test_joining import members
-from tests.support.peer import ALL_VERSIONS, Peer
+from tests.support.peer import ALL_VERSIONS, Asked, Peer, Refusal
 from tests.support.server import Client, Server, path
 from tests.support.wire import Wire
 
@@ -339,3 +339,28 @@ async def test_an_invite_with_the_signature_of_another_is_sent_to_nobody(peer: P
     del peer.lies["invite"]
     (await alice.post(found, {"user_id": peer.user()})).ok()
     assert (await members(alice, room_id))[peer.user()] == "invite"
+
+
+class OldPeer(Peer):
+    """One that knows the first version of inviting alone."""
+
+    def _answer_invite(self, asked: Asked) -> Any:
+        if "room_version" in asked.body:
+            raise Refusal(404, "M_UNRECOGNIZED")
+        self.invites.append(Event.from_dict(dict(asked.body), get_room_version("1")))
+        signed = sign(self.invites[-1], self.name, self.key)
+        return [200, {"event": orjson.Fragment(signed.pdu)}]
+
+
+async def test_an_old_server_is_asked_in_the_first_version(alice: Client, wire: Wire) -> None:
+    """In rooms of the oldest versions, with what is shown of the room inside of the event."""
+    peer = OldPeer.on(wire, "peer.test")
+    room_id = await alice.create_room(room_version="1", name="Old")
+    (await alice.post(path("rooms", room_id, "invite"), {"user_id": peer.user()})).ok()
+    assert (await members(alice, room_id))[peer.user()] == "invite"
+    shown = peer.asked[-1].body["unsigned"]["invite_room_state"]
+    assert {"name": "Old"} in [event["content"] for event in shown]
+
+    later = await alice.create_room(room_version="6")
+    answer = await alice.post(path("rooms", later, "invite"), {"user_id": peer.user()})
+    answer.error(502, "M_UNKNOWN")
