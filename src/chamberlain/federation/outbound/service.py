@@ -138,9 +138,10 @@ class Outbound:
             elif edus:
                 shard.add_edus(edus)
 
-    def _patience(self) -> float:
-        """How many seconds to let others take a shard first: who has fewer of them should."""
-        held = sum(shard.delivery is not None for shard in self._shards)
+    def _patience(self, held: int | None = None) -> float:
+        """How many seconds to let others take a shard first: who has fewer of them (`held`, or as it is) should."""
+        if held is None:
+            held = sum(shard.delivery is not None for shard in self._shards)
         return PATIENCE_SECONDS * held if self._shared else 0.0
 
     def _recovered(self, server: str) -> None:

@@ -34,9 +34,9 @@ class Shard:
         count: int,
         holder: str,
         newcomers: Newcomers,
-        patience: Callable[[], float],
+        patience: Callable[..., float],
     ) -> None:
-        """`patience`: for how many seconds others may take it first."""
+        """`patience`: for how many seconds others may take a shard first, as things are or as if some were held."""
         self._way = way
         self._db = way.db
         self._clock = way.clock
@@ -113,9 +113,10 @@ class Shard:
     # ---------------------------------------------------------------------------------------- with the lease
 
     async def _hold_forever(self) -> None:
+        await self._clock.sleep(self._index * self._patience(1))
         while True:
-            if self._index:
-                await self._clock.sleep(self._patience())
+            # Whoever has fewer shards takes the next one.
+            await self._clock.sleep(self._patience())
             lease = await self._take()
             if lease is None:
                 await self._clock.sleep(LEASE_SECONDS / 4)
