@@ -80,8 +80,10 @@ async def test_a_deactivated_user(
 async def test_the_other_server_is_listed_as_a_destination(
     root: Client, there: Neighbor, ada: Person, ben: Person
 ) -> None:
-    """With the rooms shared with it."""
+    """With the rooms whose events it is sent."""
     room = await shared_room(ada, ben)
+    for speaker, reader in ((ada, ben), (ben, ada)):
+        await reader.sees(room, await speaker.say(room, "hello"))
     listed = (await root.get("/_synapse/admin/v1/federation/destinations")).ok()
     assert there.name in [row["destination"] for row in listed["destinations"]]
     base = f"/_synapse/admin/v1/federation/destinations/{path(there.name)}"
