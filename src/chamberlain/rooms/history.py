@@ -146,7 +146,8 @@ async def find_seen(tx: Read, user_id: str, room_id: str, event_id: str) -> Seen
         NotFound: the room has no such event, or the user may not see it.
     """
     event = await find_stored(tx, event_id)
-    if event is None or event.room_id != room_id:
+    # What was refused, however softly, has no position.
+    if event is None or event.room_id != room_id or event.position is None:
         raise NotFound("The room has no such event")
     seen = await visible_events(tx, [event], user_id)
     if not seen:
@@ -170,7 +171,11 @@ async def _messages(
     else:
         first = start or BEGINNING
         low, high = first, min(stop or END, reach)
-    walk = Walk(room_id, viewer.user_id, query.filter)
+    upto = END[1]
+    if query.backwards and isinstance(tokens[0], StreamToken):
+        # What has arrived since then is what syncs show.
+        upto = tokens[0].position
+    walk = Walk(room_id, viewer.user_id, query.filter, upto=upto)
     seen, more = await walk.collect(tx, low, high, backwards=query.backwards, limit=query.size)
     gap = None
     if query.backwards and await has_edges(tx, room_id):

@@ -17,11 +17,15 @@ AT_ONCE: Final = 100
 class Walk:
     """A way through a room's history that passes only what the user may see and the filter wants."""
 
-    def __init__(self, room_id: str, user_id: str, filter: RoomEventFilter) -> None:
+    def __init__(
+        self, room_id: str, user_id: str, filter: RoomEventFilter, *, upto: int = history.END[1]
+    ) -> None:
+        """`upto`: what arrived after this position of the change stream is passed too."""
         self._room_id = room_id
         self._user_id = user_id
         self._filter = filter
         self._plain = wants_all(filter)
+        self._upto = upto
 
     async def collect(
         self, tx: Read, low: Place, high: Place, *, backwards: bool, limit: int
@@ -40,6 +44,7 @@ class Walk:
                 backwards=backwards,
                 limit=wanted if wanted == limit else max(wanted, AT_ONCE),
                 wanted=None if self._plain else self._filter,
+                upto=self._upto,
             )
             seen = await visible_events(tx, page.events, self._user_id)
             kept = [one for one in seen if self._filter.matches(one.event.type, one.event.sender)]

@@ -66,9 +66,11 @@ async def page(
     backwards: bool,
     limit: int,
     wanted: RoomEventFilter | None = None,
+    upto: int = END[1],
 ) -> Page:
     """Give at most `limit` events (1 or more) between two places, from `high` down or from `low` up.
 
+    `upto`: the last position of the change stream at which they arrived.
     With a filter it looks at `SCANNED` events at most, so that a page may be empty and yet not the last one.
     """
     conditions, params = ("", {}) if wanted is None else _conditions(wanted)
@@ -83,13 +85,15 @@ async def page(
     rows = await tx.all(
         f"SELECT {STORED_COLUMNS} FROM events e WHERE e.room_id = :room_id"
         " AND (e.depth, e.position) >= (:low_depth, :low_order)"
-        f" AND (e.depth, e.position) < (:high_depth, :high_order) AND {_TIMELINE}{conditions}"
+        " AND (e.depth, e.position) < (:high_depth, :high_order) AND e.position + 0 <= :upto"
+        f" AND {_TIMELINE}{conditions}"
         f" {order} LIMIT :limit",
         room_id=room_id,
         low_depth=low[0],
         low_order=low[1],
         high_depth=high[0],
         high_order=high[1],
+        upto=upto,
         limit=limit + 1,
         **params,
     )

@@ -147,6 +147,7 @@ class Answers:
             since=None if since is None else since.position,
             upto=None,
             now=self._clock.now(),
+            epoch=self._epoch,
             full_state=request.full_state,
             state_after=request.use_state_after,
             ignored=interest.ignored or frozenset(),

@@ -29,6 +29,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     since: int | None
     upto: int | None
     now: int
+    epoch: str
+    """That of the database, for tokens."""
     full_state: bool = False
     state_after: bool = False
     ignored: frozenset[str] = frozenset()

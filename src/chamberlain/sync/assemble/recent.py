@@ -10,7 +10,6 @@ from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.consequences import Arrived
 from chamberlain.rooms.serialize import client_event, load_extras
-from chamberlain.rooms.stream_tokens import HistoryToken
 from chamberlain.runtime.cache import Cache
 from chamberlain.store import kinds
 from chamberlain.store.database import Database
@@ -19,6 +18,7 @@ from chamberlain.store.receipts import Receipt, in_rooms_since
 from chamberlain.store.sync import Facts, current_members, facts
 from chamberlain.store.tx import Change
 from chamberlain.sync.assemble.block import NAMING, Ask, Block
+from chamberlain.sync.assemble.timeline import batch_before
 from chamberlain.sync.log import Entry, RoomLog
 from chamberlain.sync.marks import Marks
 
@@ -86,7 +86,7 @@ class Recent:
         block.timeline = [
             client_event(entry.event, ask.viewer, ask.now, "join", entry.extra or b"") for entry in shown
         ]
-        block.prev_batch = _prev_batch(entries, shown)
+        block.prev_batch = _prev_batch(ask.epoch, entries, shown)
         block.state = await self._write_state(ask, state)
         return block
 
@@ -193,7 +193,5 @@ def _state_beside(ask: Ask, entries: Sequence[Entry], shown: Sequence[Entry]) ->
     return list(newest.values())
 
 
-def _prev_batch(entries: Sequence[Entry], shown: Sequence[Entry]) -> str:
-    if shown:
-        return str(HistoryToken(shown[0].event.depth, shown[0].position))
-    return str(HistoryToken(entries[-1].event.depth, entries[-1].position + 1))
+def _prev_batch(epoch: str, entries: Sequence[Entry], shown: Sequence[Entry]) -> str:
+    return batch_before(epoch, shown[0].position if shown else entries[-1].position + 1)

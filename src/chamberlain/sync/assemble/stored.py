@@ -104,7 +104,7 @@ async def _write_events(
             )
             for event in timeline.events
         ]
-        block.prev_batch = timeline.prev_batch
+        block.prev_batch = timeline.prev_batch(ask.epoch)
         block.state = [
             client_event(event, ask.viewer, ask.now, None, extras.get(event.event_id, b"")) for event in state
         ]

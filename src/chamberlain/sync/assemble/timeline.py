@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from chamberlain.rooms.stream_tokens import HistoryToken
+from chamberlain.rooms.stream_tokens import StreamToken
 from chamberlain.rooms.visible import visible_events
 from chamberlain.store.events import StoredEvent, list_arrived
 from chamberlain.store.sync import timelines
@@ -34,16 +34,24 @@ class Timeline(msgspec.Struct):
     also_needed: frozenset[str] = frozenset()
     """Members that the device needs beside the senders."""
 
-    @property
-    def prev_batch(self) -> str | None:
+    def prev_batch(self, epoch: str) -> str | None:
         """The token from where the room's history goes on backward."""
         first = self.events[0] if self.events else None
         if first is not None and first.position is not None:
-            return str(HistoryToken(first.depth, first.position))
+            return batch_before(epoch, first.position)
         if self.oldest is not None and self.oldest.position is not None:
             # Nothing of it is shown: history begins after it.
-            return str(HistoryToken(self.oldest.depth, self.oldest.position + 1))
+            return batch_before(epoch, self.oldest.position + 1)
         return None
+
+
+def batch_before(epoch: str, position: int) -> str:
+    """The token of all that had arrived before a position.
+
+    A timeline goes by arrival, the history by depth: what stands before the timeline's first event in the one may
+    stand after it in the other, so that the place of that event would not do.
+    """
+    return str(StreamToken(epoch, position - 1))
 
 
 async def load_timelines(
