@@ -17,15 +17,22 @@ from chamberlain.store.known import list_waiting_redactions
 async def redact_target(db: Database, heads: Heads, chain: Chain, redaction: Event) -> None:
     """Have the target of a local redaction rewritten in its unit, and what was derived from it with it.
 
+    Who may redact others' events redacts what only other servers have, too: it is rewritten if it comes.
+
     Raises:
-        NotFound: the room has no such event.
+        NotFound: the room has no such event here.
         Forbidden: the sender neither sent it nor has the power to redact others' events.
     """
     if redaction.redacts is None:
         return
     target = await _find_target(db, chain, redaction)
     if target is None:
-        raise NotFound("The room has no such event")
+        if not (_has_others(chain) and _has_power(chain, redaction.sender)):
+            raise NotFound("The room has no such event")
+        if await db.read(events.find_event, redaction.redacts) is not None:
+            raise NotFound("The event is in another room")
+        _wait_for_target(chain, redaction)
+        return
     if target.sender != redaction.sender and not _has_power(chain, redaction.sender):
         raise Forbidden("You do not have the power to redact this event")
     await _rewrite(heads, chain, redaction.event_id, target)
@@ -33,16 +40,19 @@ async def redact_target(db: Database, heads: Heads, chain: Chain, redaction: Eve
 
 async def redact_if_allowed(db: Database, heads: Heads, chain: Chain, redaction: Event) -> None:
     """Have the target of another server's redaction rewritten, where it may be; once it comes, if it is not here."""
-    target_id = redaction.redacts
-    if target_id is None:
+    if redaction.redacts is None:
         return
     target = await _find_target(db, chain, redaction)
     if target is None:
-        chain.waiting.append(
-            {"target": target_id, "redaction": redaction.event_id, "room_id": redaction.room_id}
-        )
+        _wait_for_target(chain, redaction)
     elif _may_redact(chain, redaction, target):
         await _rewrite(heads, chain, redaction.event_id, target)
+
+
+def _wait_for_target(chain: Chain, redaction: Event) -> None:
+    chain.waiting.append(
+        {"target": redaction.redacts, "redaction": redaction.event_id, "room_id": redaction.room_id}
+    )
 
 
 async def redactions_of(db: Database, chain: Chain, arriving: Sequence[Event]) -> dict[str, str]:
@@ -57,6 +67,12 @@ async def redactions_of(db: Database, chain: Chain, arriving: Sequence[Event]) -
         if stored is not None and _may_redact(chain, stored[0], targets[target_id]):
             found[target_id] = redaction_id
     return found
+
+
+def _has_others(chain: Chain) -> bool:
+    """Whether users of other servers are in the room, which then may have events that are not here."""
+    summary = chain.summary
+    return chain.head.is_partial or bool(summary.get("joined", 0) > summary.get("local_joined", 0))
 
 
 def _may_redact(chain: Chain, redaction: Event, target: Event) -> bool:
