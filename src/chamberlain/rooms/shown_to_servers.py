@@ -50,17 +50,18 @@ def _redacted(pdu: bytes, version: RoomVersion) -> bytes:
 async def seen_by(tx: Read, events: Sequence[GraphEvent | StoredEvent], server: str) -> set[str]:
     """Give the ids of those of a room's events that any user of another server may see.
 
-    What counts is the state just before an event, and what it changes itself. Outliers are seen by nobody.
+    What counts is the state just before an event, and what it changes itself. Outliers that are state are seen by
+    all, who get them with the room's state too; other outliers by nobody.
     """
+    seen = {event.event_id for event in events if event.before_line is None and event.state_key is not None}
     placed = [
         (event, (event.before_line, event.before_ver))
         for event in events
         if event.before_line is not None and event.before_ver is not None
     ]
     if not placed:
-        return set()
+        return seen
     state = await along(tx, {point for _, point in placed}, (VISIBILITY_KEY,))
-    seen: set[str] = set()
     unsure: dict[str, tuple[Point, HistoryVisibility]] = {}
     for event, point in placed:
         setting = state.at(point, VISIBILITY_KEY)
