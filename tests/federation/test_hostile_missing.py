@@ -149,6 +149,21 @@ async def test_an_endless_past_that_is_connected(siege: Siege) -> None:
     assert len(siege.peer.asked) <= REQUESTS
 
 
+async def test_a_fork_from_before_we_came(siege: Siege, capsys: pytest.CaptureFixture[str]) -> None:
+    """What leads to it is history from before the join: it does not come as news, nor does the room begin anew."""
+    await siege.alice.sync()
+    first, second, *_ = siege.room.events.values()
+    assert first.type == "m.room.create"
+    late = siege.room.say(siege.peer.user(), "from the old days", prev=[second.event_id])
+
+    await siege.attack(late)
+
+    assert await siege.sees(late.event_id)
+    room = (await siege.alice.sync())["rooms"]["join"][siege.room.room_id]
+    assert {event["type"] for event in room["timeline"]["events"]} == {"m.room.message"}
+    assert "[error" not in capsys.readouterr().out
+
+
 async def test_events_of_other_rooms_for_an_answer(siege: Siege) -> None:
     """They are left out, also where they are good ones."""
     other = siege.peer.room("10").furnish()

@@ -51,7 +51,7 @@ class Neighbours:
             await until(partial(self._knows_all, user), seconds=60)
         await self.wait_until_quiet()
         for name in self.names:
-            self.founding |= await self.timeline(name)
+            self.founding.update(await self.timeline(name))
 
     async def _knows_all(self, user: Client) -> bool:
         await self.run()
@@ -130,13 +130,24 @@ class Neighbours:
         ]
         return sum(rows[0][0] for rows in counts)
 
-    async def timeline(self, name: str) -> set[str]:
-        """The events that are part of the room at a server, shown or, as they came too late to be allowed, not."""
+    async def timeline(self, name: str) -> dict[str, bool]:
+        """The events that are part of the room at a server, each with whether it came too late to be shown."""
         query = (
-            "SELECT event_id FROM events WHERE room_id = :room AND rejected IS NULL"
+            "SELECT event_id, soft_failed FROM events WHERE room_id = :room AND rejected IS NULL"
             " AND (position IS NOT NULL OR soft_failed)"
         )
-        return {event_id for (event_id,) in await select(self.wire.servers[name], query, room=self.room_id)}
+        rows = await select(self.wire.servers[name], query, room=self.room_id)
+        return {event_id: bool(soft_failed) for event_id, soft_failed in rows}
+
+    async def _lost(self, name: str) -> list[str]:
+        """The events that only one of a server and the first one has, with what either thinks of them."""
+        here, there = await self.timeline(self.names[0]), await self.timeline(name)
+        found: list[str] = []
+        for event_id in here.keys() ^ there.keys():
+            # An invite that its own server gave up, as another refused it, is kept there, but nobody is shown it.
+            if event_id not in self.founding and not {**here, **there}[event_id]:
+                found += [await self._fate(at, event_id) for at in (self.names[0], name)]
+        return found
 
     async def _fate(self, name: str, event_id: str) -> str:
         """What a server thinks of an event."""
@@ -167,9 +178,7 @@ class Neighbours:
                 if first.get(key) != theirs.get(key):
                     found.append(f"{key}: {self.names[0]} has {first.get(key)}, {name} has {theirs.get(key)}")
             if self.stays(number):
-                here, there = await self.timeline(self.names[0]), await self.timeline(name)
-                for event_id in (here ^ there) - self.founding:
-                    found += [await self._fate(at, event_id) for at in (self.names[0], name)]
+                found += await self._lost(name)
         return found
 
     async def _not_in(self, number: int) -> list[str]:

@@ -50,7 +50,14 @@ class RemoteServers:
         return bytes(found[0])
 
     async def missing_events(
-        self, server: str, room_id: str, *, earliest: Sequence[str], latest: Sequence[str], limit: int
+        self,
+        server: str,
+        room_id: str,
+        *,
+        earliest: Sequence[str],
+        latest: Sequence[str],
+        min_depth: int,
+        limit: int,
     ) -> list[bytes]:
         """Give the events between those that are known (`earliest`) and those that are not connected to them."""
         body = await self._client.request(
@@ -61,7 +68,7 @@ class RemoteServers:
                 "earliest_events": list(earliest),
                 "latest_events": list(latest),
                 "limit": limit,
-                "min_depth": 0,
+                "min_depth": min_depth,
             },
             timeout=FAST_SECONDS,
         )

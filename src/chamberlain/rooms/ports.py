@@ -44,7 +44,14 @@ class RemoteServers(Protocol):
         ...
 
     async def missing_events(
-        self, server: str, room_id: str, *, earliest: Sequence[str], latest: Sequence[str], limit: int
+        self,
+        server: str,
+        room_id: str,
+        *,
+        earliest: Sequence[str],
+        latest: Sequence[str],
+        min_depth: int,
+        limit: int,
     ) -> list[bytes]:
         """Give the events between those that are known (`earliest`) and those that are not connected to them."""
         ...

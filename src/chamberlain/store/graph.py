@@ -106,6 +106,15 @@ async def auth_chain_of(tx: Read, nids: Collection[int]) -> set[int]:
     return {row[0] for row in rows}
 
 
+async def depth_of_arrival(tx: Read, room_id: str) -> int:
+    """Give the least depth among the events that arrived here as they happened: what lies before them is history."""
+    depth = await tx.value(
+        "SELECT depth FROM events WHERE room_id = :room_id AND position > 0 ORDER BY depth LIMIT 1",
+        room_id=room_id,
+    )
+    return 0 if depth is None else int(depth)
+
+
 async def walk_back(
     tx: Read,
     room_id: str,

@@ -125,3 +125,13 @@ async def test_the_auth_chain_of_a_state(db: Database) -> None:
     assert await db.read(graph.auth_chain_of, [4, 5]) == {1, 2, 3}
     assert await db.read(graph.auth_chain_of, [3, 4]) == {1, 2, 3}
     assert await db.read(graph.auth_chain_of, []) == set()
+
+
+async def test_where_the_history_that_arrived_begins(db: Database) -> None:
+    """What was fetched from the past and what is an outlier do not count; an empty room begins at 0."""
+    assert await db.read(graph.depth_of_arrival, ROOM) == 0
+    await db.write(add, "outlier", [], 1, position=None)
+    await db.write(add, "fetched", [], 2, position=-1)
+    await db.write(add, "join", [], 5)
+    await db.write(add, "message", ["join"], 6)
+    assert await db.read(graph.depth_of_arrival, ROOM) == 5

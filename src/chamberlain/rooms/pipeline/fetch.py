@@ -17,6 +17,7 @@ from chamberlain.rooms.pipeline.outliers import Outliers
 from chamberlain.rooms.ports import RemoteServers
 from chamberlain.runtime.log import get_logger
 from chamberlain.store.database import Database
+from chamberlain.store.graph import depth_of_arrival
 from chamberlain.store.known import find_known, state_of
 from chamberlain.store.memberships import servers_by_age
 
@@ -61,20 +62,35 @@ class Fetch:
         return list(dict.fromkeys((*named, *others)))
 
     async def gap_before(self, origin: str, head: Head, event: Event) -> list[Event]:
-        """Give the events that lead from what is here to the event, as far as the origin gives them, oldest first."""
+        """Give the events that lead from what is here to the event, as far as the origin gives them, oldest first.
+
+        What lies before our coming into the room is left to backfill: it would come as news.
+        """
         found: dict[str, Event] = {}
+        floor = await self._db.read(depth_of_arrival, head.room_id)
         latest = [event.event_id]
         earliest = [extremity.event_id for extremity in head.extremities][:MISSING_AT_ONCE]
         for _ in range(MISSING_ROUNDS):
             try:
                 pdus = await self._remotes.missing_events(
-                    origin, head.room_id, earliest=earliest, latest=latest, limit=MISSING_AT_ONCE
+                    origin,
+                    head.room_id,
+                    earliest=earliest,
+                    latest=latest,
+                    min_depth=floor,
+                    limit=MISSING_AT_ONCE,
                 )
             except RemoteError as error:
                 log.info("missing events were not given", room_id=head.room_id, error=str(error))
                 break
             parsed = parse_all(pdus, head.version, head.room_id)
-            new = await self._checks.passed([one for one in parsed if one.event_id not in found])
+            new = await self._checks.passed(
+                [
+                    one
+                    for one in parsed
+                    if one.depth >= floor and one.prev_events and one.event_id not in found
+                ]
+            )
             found.update((one.event_id, one) for one in new)
             lacking = await self._lacking(found.values())
             latest = [one.event_id for one in new if lacking.intersection(one.prev_events)]
