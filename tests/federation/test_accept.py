@@ -195,6 +195,43 @@ async def test_a_redaction_may_come_first(near: Server, alice: Client, peer: Pee
     assert found["content"] == {} and found["unsigned"]["redacted_because"]["event_id"] == undone.event_id
 
 
+async def test_a_moderator_may_redact_what_has_not_come(
+    near: Server, alice: Client, peer: Peer, wire: Wire
+) -> None:
+    """The power of the redaction's sender counts, whatever of the room is in memory when the target comes."""
+    third = Peer.on(wire, "third.test")
+    peer.keys["third.test"] = third.key
+    room = peer.room("10").furnish()
+    room.member(third.user(), "join")
+    await enter(near, peer, room, alice)
+    before = sorted(room.heads)
+    spam = room.build("m.room.message", third.user(), {"body": "spam", "msgtype": "m.text"})
+    undone = room.send("m.room.redaction", peer.user(), {}, redacts=spam.event_id)
+    await accept(near, peer, [undone])
+    near.app.services.rooms.heads.forget(room.room_id)
+
+    room.put(spam)
+    assert list(spam.prev_events) == before
+    await accept(near, peer, [spam])
+
+    found = (await alice.get(path("rooms", room.room_id, "event", spam.event_id))).ok()
+    assert found["content"] == {}
+
+
+async def test_what_cites_an_event_twice_is_rejected(near: Server, alice: Client, peer: Peer) -> None:
+    """It does no harm to what comes with it."""
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    cited = room.build("m.room.topic", peer.user(), {"topic": "Once"}, "").auth_events
+    bad = room.build("m.room.topic", peer.user(), {"topic": "Twice"}, "", auth=[*cited, cited[0]])
+    good = room.say(peer.user(), "hello")
+
+    await accept(near, peer, [bad, good])
+
+    assert (await timeline(alice, room.room_id))[-1] == good.event_id
+    (await alice.state(room.room_id, "m.room.topic")).error(404, "M_NOT_FOUND")
+
+
 async def test_a_badly_signed_event_is_dropped(near: Server, alice: Client, peer: Peer) -> None:
     """Nothing of it is kept; `receive` says so."""
     room = peer.room("10").furnish()

@@ -207,8 +207,9 @@ class Accept:
         return await self._submit.in_turn(room_id, partial(self._try, room_id, told, outgoing))
 
     async def _try(self, room_id: str, told: _Told, outgoing: bool) -> dict[str, str]:
-        refused: dict[str, str] = {}
         for _ in range(TRIES):
+            # What an attempt found that came to nothing is no verdict.
+            refused: dict[str, str] = {}
             if await self._place_all(room_id, told, outgoing, refused):
                 return refused
             self._heads.forget(room_id)
@@ -221,7 +222,7 @@ class Accept:
         known = await self._db.read(find_known, named.union(ids))
         head = await self._heads.get(room_id)
         chain = Chain(head)
-        redactions = await redactions_of(self._db, chain, told.events)
+        redactions = await redactions_of(self._db, self._heads, chain, told.events)
         for event in told.events:
             own = known.get(event.event_id)
             if own is not None and own.is_placed:
@@ -281,7 +282,8 @@ class Accept:
             event.event_id, nid, event.room_id, stored.height, True, reason is not None, False
         )
         if event.state_key is not None and (own is None or own.is_bare):
-            chain.auth.extend((nid, entry.nid) for entry in cited)
+            # What cites the same twice is rejected, and kept.
+            chain.auth.extend((nid, auth) for auth in {entry.nid for entry in cited})
         now = self._clock.now()
         if reason is not None:
             refused[event.event_id] = reason
@@ -375,6 +377,6 @@ class Accept:
 
 
 def _are(cited: Sequence[Event], state: Mapping[StateKey, Event]) -> bool:
-    """Whether the auth events are the ones that the state has, so that it says the same."""
-    own = {event.key: event.event_id for event in cited if event.key is not None}
-    return all(key == CREATE_KEY or own.get(key) == event.event_id for key, event in state.items())
+    """Whether the auth events are the ones that the state has, no more and no less, so that it says the same."""
+    own = {event.key: event.event_id for event in cited if event.key != CREATE_KEY}
+    return own == {key: event.event_id for key, event in state.items() if key != CREATE_KEY}

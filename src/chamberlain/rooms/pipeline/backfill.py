@@ -158,7 +158,7 @@ class Backfill:
             is_founded = all(prev in known and known[prev].is_placed for prev in event.prev_events)
             if state is None and not is_founded:
                 return False
-            redactions = await redactions_of(self._db, Chain(head), [event])
+            redactions = await redactions_of(self._db, self._heads, Chain(head), [event])
             outcome = await self._forking.place_past(
                 head,
                 Stored(event, own.nid, own.height),

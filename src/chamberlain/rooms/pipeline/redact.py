@@ -7,7 +7,7 @@ from chamberlain.matrix.errors import Forbidden, NotFound
 from chamberlain.matrix.events import Event, client_skeleton, redact
 from chamberlain.matrix.ids import find_server_of
 from chamberlain.rooms.pipeline.chain import Chain
-from chamberlain.rooms.pipeline.head import Heads, Stored, power_levels_in
+from chamberlain.rooms.pipeline.head import LEVEL_KEYS, Heads, Stored, power_levels_in
 from chamberlain.rooms.pipeline.summary import take_back
 from chamberlain.store import events
 from chamberlain.store.database import Database
@@ -45,7 +45,7 @@ async def redact_if_allowed(db: Database, heads: Heads, chain: Chain, redaction:
     target = await _find_target(db, chain, redaction)
     if target is None:
         _wait_for_target(chain, redaction)
-    elif _may_redact(chain, redaction, target):
+    elif await _may_redact(heads, chain, redaction, target):
         await _rewrite(heads, chain, redaction.event_id, target)
 
 
@@ -55,7 +55,9 @@ def _wait_for_target(chain: Chain, redaction: Event) -> None:
     )
 
 
-async def redactions_of(db: Database, chain: Chain, arriving: Sequence[Event]) -> dict[str, str]:
+async def redactions_of(
+    db: Database, heads: Heads, chain: Chain, arriving: Sequence[Event]
+) -> dict[str, str]:
     """Give, by event, the redactions that came before those of the events that they redact."""
     waiting = await db.read(list_waiting_redactions, [event.event_id for event in arriving])
     if not waiting:
@@ -64,7 +66,7 @@ async def redactions_of(db: Database, chain: Chain, arriving: Sequence[Event]) -
     found: dict[str, str] = {}
     for target_id, redaction_id in waiting:
         stored = await db.read(events.find_event, redaction_id)
-        if stored is not None and _may_redact(chain, stored[0], targets[target_id]):
+        if stored is not None and await _may_redact(heads, chain, stored[0], targets[target_id]):
             found[target_id] = redaction_id
     return found
 
@@ -75,10 +77,14 @@ def _has_others(chain: Chain) -> bool:
     return chain.head.is_partial or bool(summary.get("joined", 0) > summary.get("local_joined", 0))
 
 
-def _may_redact(chain: Chain, redaction: Event, target: Event) -> bool:
+async def _may_redact(heads: Heads, chain: Chain, redaction: Event, target: Event) -> bool:
     """Whether a redaction takes effect; between servers it is enough that both come from one."""
-    same = find_server_of(target.sender) == find_server_of(redaction.sender)
-    return target.room_id == redaction.room_id and (same or _has_power(chain, redaction.sender))
+    if target.room_id != redaction.room_id:
+        return False
+    if find_server_of(target.sender) == find_server_of(redaction.sender):
+        return True
+    await heads.load(chain.head, LEVEL_KEYS)
+    return _has_power(chain, redaction.sender)
 
 
 async def _find_target(db: Database, chain: Chain, redaction: Event) -> Event | None:
