@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import orjson
 import pytest
@@ -328,3 +329,43 @@ async def test_restricted_rooms_let_members_of_others_in(services: Rooms) -> Non
     member = await services.heads.current(room, "m.room.member", BOB)
     assert member is not None
     assert member.content["join_authorised_via_users_server"] == ALICE
+
+
+async def test_a_head_that_was_read_during_a_commit_is_not_kept(
+    db: Database, services: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another worker did before may be heard of late, and has the head read anew at any moment."""
+    room_id = await services.create.create_room(ALICE, RoomOptions(preset="public_chat"))
+    write_batch = db.write_batch
+
+    async def write_late(fn: Any, unit: Any) -> Any:
+        services.heads.forget(room_id)
+        await services.heads.current(room_id, "m.room.topic")
+        return await write_batch(fn, unit)
+
+    monkeypatch.setattr(db, "write_batch", write_late)
+
+    await services.submit.send(ALICE, room_id, "m.room.topic", {"topic": "New"}, state_key="")
+
+    topic = await services.heads.current(room_id, "m.room.topic")
+    assert topic is not None and topic.content == {"topic": "New"}
+
+
+async def test_a_head_that_was_read_before_it_was_forgotten_is_not_kept(
+    db: Database, services: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever began to read before another worker's change was heard of may have read what was before it."""
+    room_id = await services.create.create_room(ALICE, RoomOptions(preset="public_chat"))
+    services.heads.forget(room_id)
+    read = db.read
+
+    async def read_slowly(fn: Any, *args: Any) -> Any:
+        found = await read(fn, *args)
+        services.heads.forget(room_id)
+        return found
+
+    monkeypatch.setattr(db, "read", read_slowly)
+    before = await services.heads.get(room_id)
+    monkeypatch.undo()
+
+    assert await services.heads.get(room_id) is not before

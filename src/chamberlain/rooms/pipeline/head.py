@@ -124,12 +124,10 @@ class Heads:
 
     async def find(self, room_id: str) -> Head | None:
         """Give a room's head, or None where there is no such room."""
-        head = self._kept.get(room_id)
-        if head is None:
-            head = await self._db.read(load_head, room_id)
-            if head is not None:
-                self._kept.set(room_id, head)
-        return head
+        return await self._kept.fetch(room_id, self._read)
+
+    async def _read(self, room_id: str) -> Head | None:
+        return await self._db.read(load_head, room_id)
 
     async def get(self, room_id: str) -> Head:
         """Give a room's head.
@@ -176,6 +174,11 @@ class Heads:
     def keep(self, head: Head) -> None:
         """Keep the head of a room that was just made."""
         self._kept.set(head.room_id, head)
+
+    def moved(self, head: Head) -> None:
+        """A unit was committed onto this head: one that was read meanwhile may not know of it."""
+        if self._kept.get(head.room_id) is not head:
+            self.forget(head.room_id)
 
     def forget(self, room_id: str) -> None:
         """Read the room's head from the database next time."""

@@ -362,6 +362,7 @@ class Submit:
         if point is None:
             return False
         chain.adopt(point)
+        self._heads.moved(chain.head)
         return True
 
     async def _commit(self, unit: Unit) -> Point | None:
