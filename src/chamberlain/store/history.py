@@ -54,7 +54,16 @@ async def place_at(tx: Read, room_id: str, position: int) -> Place:
         position=position,
         lately=_LATELY,
     )
-    return (max(row[0] for row in rows), position + 1) if rows else BEGINNING
+    if rows:
+        return max(row[0] for row in rows), position + 1
+    # Nothing had: before what came first there may be history that is not here yet.
+    first = await tx.one(
+        f"SELECT depth, position FROM events e WHERE room_id = :room_id AND position > :position AND {_TIMELINE}"
+        " ORDER BY position LIMIT 1",
+        room_id=room_id,
+        position=position,
+    )
+    return BEGINNING if first is None else (first[0], first[1])
 
 
 async def page(

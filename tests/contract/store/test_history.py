@@ -137,7 +137,10 @@ async def test_the_place_at_a_position(db: Database, services: Rooms, room: str)
 
     assert names((await read(db, room, limit=1, high=place)).events) == ["before"]
     assert names((await read(db, room, low=place, backwards=False)).events) == ["after"]
-    assert await db.read(history.place_at, room, 0) == BEGINNING
+    beginning = await db.read(history.place_at, room, 0)
+    assert beginning > BEGINNING
+    assert not (await read(db, room, high=beginning)).events
+    assert await db.read(history.place_at, "!nowhere:example.org", 0) == BEGINNING
 
 
 async def test_events_by_time(db: Database, services: Rooms, room: str) -> None:
