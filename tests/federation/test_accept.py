@@ -11,9 +11,11 @@ from chamberlain.config.database import Database
 from chamberlain.federation.transport import TransportAnswer
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.events import Event
+from chamberlain.rooms.pipeline.fork import Forking
 from tests.support.peer import Asked, Peer
 from tests.support.peer_room import PeerRoom
-from tests.support.server import Client, Server, path
+from tests.support.server import Client, Server, path, until
+from tests.support.tables import select
 from tests.support.wire import Wire
 
 VERSIONS = ("1", "2", "6", "10", "11", "12")
@@ -375,3 +377,86 @@ async def test_members_are_asked_for_after_a_restart(
     anew = Client(again, alice.token, alice.user_id, alice.device_id)
     joined = (await anew.get(path("rooms", room.room_id, "joined_members"))).ok()["joined"]
     assert peer.user("other") in joined
+
+
+async def test_what_is_said_is_sent_though_members_are_missing(
+    near: Server, alice: Client, peer: Peer, wire: Wire, tmp_path: Path, database_url: str
+) -> None:
+    """Also after a restart, when all that is known of the others is which servers they are on."""
+    room = peer.room("10").furnish()
+    peer.lies["state_ids"] = lambda asked, honest: TransportAnswer(404, {}, b"{}")
+    await enter(near, peer, room, alice, omit_members=True)
+    await near.stop()
+    again = await wire.add("near.test", tmp_path, database=Database(url=database_url, synchronous="off"))
+    anew = Client(again, alice.token, alice.user_id, alice.device_id)
+
+    await anew.say(room.room_id, "hello")
+
+    async def is_told() -> bool:
+        return any("hello" in str(txn["pdus"]) for txn in peer.transactions)
+
+    await until(is_told)
+
+
+async def test_a_room_that_another_worker_brings_in_at_the_same_time(
+    near: Server, alice: Client, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes second finds the room there, though it was not when they looked."""
+    room = peer.room("10").furnish()
+    carol = await near.register("carol")
+    as_carol_sees_it = room.copy()
+    await enter(near, peer, room, alice)
+    heads = near.app.services.rooms.heads
+    find = heads.find
+    answers = [None]
+
+    async def find_late(room_id: str) -> Any:
+        return answers.pop() if answers else await find(room_id)
+
+    monkeypatch.setattr(heads, "find", find_late)
+
+    await enter(near, peer, as_carol_sees_it, carol)
+
+    members = (await alice.get(path("rooms", room.room_id, "joined_members"))).ok()["joined"]
+    assert sorted(members) == sorted([alice.user_id, carol.user_id, peer.user()])
+    assert (
+        await alice.get(path("rooms", room.room_id, "state", "m.room.member", carol.user_id))
+    ).status == 200
+    await alice.say(room.room_id, "hello")
+
+
+async def test_a_join_is_placed_though_the_room_moves(
+    near: Server, alice: Client, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker was faster with an event: the second user is in the room all the same."""
+    room = peer.room("10").furnish()
+    carol = await near.register("carol")
+    await enter(near, peer, room, alice)
+    place = Forking.place
+    conflicts = [None]
+
+    async def place_late(*args: Any, **how: Any) -> Any:
+        return conflicts.pop() if conflicts else await place(*args, **how)
+
+    monkeypatch.setattr(Forking, "place", place_late)
+
+    await enter(near, peer, room, carol)
+
+    assert carol.user_id in (await alice.get(path("rooms", room.room_id, "joined_members"))).ok()["joined"]
+
+
+async def test_a_room_that_was_left_before_its_members_were_known_comes_anew(
+    near: Server, alice: Client, peer: Peer
+) -> None:
+    """It waits for nothing then, and who was said to be in it is so no more."""
+    room = peer.room("10").furnish()
+    peer.lies["state_ids"] = lambda asked, honest: TransportAnswer(500, {}, b"{}")
+    await enter(near, peer, room, alice, omit_members=True)
+    await alice.leave(room.room_id)
+    room.member(alice.user_id, "leave")
+
+    await enter(near, peer, room, alice)
+
+    assert await select(near, "SELECT server FROM partial_room_servers") == []
+    assert await select(near, "SELECT room_id FROM partial_rooms WHERE completed IS NULL") == []
+    assert peer.user() in (await alice.get(path("rooms", room.room_id, "joined_members"))).ok()["joined"]

@@ -156,6 +156,13 @@ async def test_templates_that_are_no_join(trap: Trap, change: Callable[[Any, Tra
         await trap.fails()
 
 
+async def test_a_version_that_the_room_does_not_have(trap: Trap) -> None:
+    """What the server says of the version counts for nothing where the create event says something else."""
+    trap.peer.lies["make_join"] = lambda asked, honest: honest | {"room_version": "9"}
+
+    await trap.fails()
+
+
 async def test_what_the_template_slips_into_the_join(trap: Trap) -> None:
     """Of the content only what a join needs is signed."""
     content = {"membership": "join", "displayname": "I am a fool", "org.example.contract": "signed"}

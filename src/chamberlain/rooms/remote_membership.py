@@ -152,11 +152,13 @@ class RemoteMembership:
 
     async def _join(self, server: str, user_id: str, room_id: str, content: JsonObject) -> EventID:
         template = await self._handshakes.make(server, "join", room_id, user_id)
+        head = await self._heads.find(room_id)
+        if head is not None and template.version.id != head.version.id:
+            raise BadAnswer(server, f"the room is of version {head.version.id}")
         authorizer = template.event["content"].get(AUTHORIZER)
         if authorizer is not None:
             content = content | {AUTHORIZER: authorizer}
         join = self._complete(server, template, user_id, room_id, content)
-        head = await self._heads.find(room_id)
         if head is not None and is_ours(head):
             welcome = await self._handshakes.send_join(server, join)
             await self._accept.accept(server, room_id, [welcome.event])

@@ -8,7 +8,7 @@ import msgspec
 from chamberlain.store import kinds
 from chamberlain.store.commit import UPSERT_EVENT, UPSERT_MEMBERSHIP, EventWrite, Head, write_summaries
 from chamberlain.store.known import add_auth, add_edges
-from chamberlain.store.partial import Partial, begin
+from chamberlain.store.partial import Partial, begin, leave_unfinished
 from chamberlain.store.state.lines import FIRST, LAST, Point, add_line
 from chamberlain.store.state.write import advance_current, note_position
 from chamberlain.store.tx import Write
@@ -46,17 +46,7 @@ class Arrival(msgspec.Struct):
 
 
 async def begin_line(tx: Write, room_id: str, line: int, live: int) -> None:
-    """A room has a complete line of `live` rows, which nothing refers to yet; what an earlier try left is gone."""
-    await tx.run(
-        "DELETE FROM state_rows WHERE line IN (SELECT l.line FROM state_lines l WHERE l.room_id = :room_id"
-        " AND NOT EXISTS (SELECT 1 FROM rooms r WHERE r.room_id = l.room_id))",
-        room_id=room_id,
-    )
-    await tx.run(
-        "DELETE FROM state_lines WHERE room_id = :room_id"
-        " AND NOT EXISTS (SELECT 1 FROM rooms r WHERE r.room_id = state_lines.room_id)",
-        room_id=room_id,
-    )
+    """A room has a complete line of `live` rows, which nothing refers to yet."""
     await add_line(tx, room_id, line, None, complete=True, first=BEFORE_JOIN, live=live)
 
 
@@ -69,16 +59,15 @@ async def add_rows(tx: Write, line: int, state: Sequence[tuple[int, int]]) -> No
 
 
 async def add_memberships(tx: Write, rows: Sequence[dict[str, Any]]) -> None:
-    """Memberships of other servers' users in a room that nobody here is in yet."""
+    """Memberships of other servers' users in a room that is not here; nothing where another worker brought it in."""
+    if rows and await tx.value("SELECT 1 FROM rooms WHERE room_id = :room_id", room_id=rows[0]["room_id"]):
+        return
     await tx.many(UPSERT_MEMBERSHIP, [{**row, "position": 0} for row in rows])
 
 
 async def arrive(tx: Write, arrival: Arrival) -> Point | None:
     """The room stands after the join; give the point of its state, or None where it has moved meanwhile."""
-    seq = await tx.value(
-        "SELECT head_seq FROM rooms WHERE room_id = :room_id FOR UPDATE", room_id=arrival.room_id
-    )
-    if seq != arrival.expected:
+    if not await _claim(tx, arrival):
         return None
     lines = iter(arrival.lines)
     before = (arrival.line, arrival.ver)
@@ -104,25 +93,53 @@ async def arrive(tx: Write, arrival: Arrival) -> Point | None:
     return after
 
 
-async def _put_room(tx: Write, arrival: Arrival, point: Point) -> None:
-    head = arrival.head
-    await tx.run(
+async def _claim(tx: Write, arrival: Arrival) -> bool:
+    """Whether the room is where it was looked at; nobody else brings it in, or moves it, before the end of this."""
+    room_id = arrival.room_id
+    if arrival.expected is not None:
+        seq = await tx.value(
+            "SELECT head_seq FROM rooms WHERE room_id = :room_id FOR UPDATE", room_id=room_id
+        )
+        if seq == arrival.expected:
+            await leave_unfinished(tx, room_id)
+        return bool(seq == arrival.expected)
+    is_new = await tx.run(
         "INSERT INTO rooms (room_id, version, creator, created_at, cur_line, cur_ver, head_seq, extremities,"
-        " notify_count, highlight_count, thread_notify_count, is_partial)"
-        " VALUES (:room_id, :version, :creator, :created_at, :line, :ver, :head_seq, :extremities,"
-        " :notify_count, :highlight_count, :thread_notify_count, :is_partial)"
-        " ON CONFLICT (room_id) DO UPDATE SET cur_line = excluded.cur_line, cur_ver = excluded.cur_ver,"
-        " head_seq = excluded.head_seq, extremities = excluded.extremities, is_partial = excluded.is_partial",
-        room_id=arrival.room_id,
+        " notify_count, highlight_count, thread_notify_count)"
+        " VALUES (:room_id, :version, :creator, :created_at, :line, :ver, 0, '[]', 0, 0, 0)"
+        " ON CONFLICT (room_id) DO NOTHING",
+        room_id=room_id,
         version=arrival.version,
         creator=arrival.creator,
         created_at=arrival.created_at,
+        line=arrival.line,
+        ver=arrival.ver,
+    )
+    if is_new:
+        # What tries left that came to nothing, or that come too late now.
+        await tx.run(
+            "DELETE FROM state_rows WHERE line IN"
+            " (SELECT l.line FROM state_lines l WHERE l.room_id = :room_id AND l.line <> :line)",
+            room_id=room_id,
+            line=arrival.line,
+        )
+        await tx.run(
+            "DELETE FROM state_lines WHERE room_id = :room_id AND line <> :line",
+            room_id=room_id,
+            line=arrival.line,
+        )
+    return bool(is_new)
+
+
+async def _put_room(tx: Write, arrival: Arrival, point: Point) -> None:
+    head = arrival.head
+    await tx.run(
+        "UPDATE rooms SET cur_line = :line, cur_ver = :ver, head_seq = :head_seq, extremities = :extremities,"
+        " is_partial = :is_partial WHERE room_id = :room_id",
+        room_id=arrival.room_id,
         line=point[0],
         ver=point[1],
         head_seq=head.head_seq,
         extremities=head.extremities,
-        notify_count=head.notify_count,
-        highlight_count=head.highlight_count,
-        thread_notify_count=head.thread_notify_count,
         is_partial=arrival.partial is not None,
     )

@@ -69,7 +69,8 @@ async def list_arrivals(tx: Read, cursor: int, limit: int, known: Mapping[str, P
         " FROM changes c JOIN events e ON e.event_id = c.ref JOIN rooms r ON r.room_id = e.room_id"
         " JOIN room_summaries s ON s.room_id = e.room_id"
         " WHERE c.position > :cursor AND c.position <= :upto AND c.kind = 'event'"
-        " AND (s.joined > s.local_joined OR e.type = 'm.room.member' OR EXISTS (SELECT 1 FROM outbox_rooms o"
+        " AND (s.joined > s.local_joined OR r.is_partial OR e.type = 'm.room.member'"
+        " OR EXISTS (SELECT 1 FROM outbox_rooms o"
         " WHERE o.room_id = e.room_id AND (o.until IS NULL OR o.until > :cursor)))"
         " ORDER BY c.position LIMIT :limit",
         cursor=cursor,
@@ -186,8 +187,11 @@ async def find_client_form(tx: Read, event_id: str) -> bytes | None:
 
 
 async def list_rooms_with_others(tx: Read) -> list[str]:
-    """Give the rooms in which other servers are."""
-    rows = await tx.all("SELECT room_id FROM room_summaries WHERE joined > local_joined")
+    """Give the rooms in which other servers are; of one whose members are not all known that is taken for granted."""
+    rows = await tx.all(
+        "SELECT room_id FROM room_summaries WHERE joined > local_joined"
+        " UNION SELECT room_id FROM rooms WHERE is_partial"
+    )
     return [row[0] for row in rows]
 
 

@@ -39,6 +39,12 @@ async def begin(tx: Write, partial: Partial, servers: Collection[str]) -> None:
     )
 
 
+async def leave_unfinished(tx: Write, room_id: str) -> None:
+    """The room does not wait any more: it comes anew, with all its members."""
+    await tx.run("DELETE FROM partial_rooms WHERE room_id = :room_id AND completed IS NULL", room_id=room_id)
+    await tx.run("DELETE FROM partial_room_servers WHERE room_id = :room_id", room_id=room_id)
+
+
 async def list_partial(tx: Read) -> list[Partial]:
     """Give the rooms that wait for their members."""
     rows = await tx.all("SELECT room_id, join_event, told_by FROM partial_rooms WHERE completed IS NULL")
@@ -65,8 +71,15 @@ async def completed_since(tx: Read, room_ids: Collection[str], since: int) -> se
     return {row[0] for row in rows}
 
 
-async def fill_in(tx: Write, room_id: str, state: Mapping[int, int]) -> None:
-    """These keys have these events, key to event, wherever nothing else is known of them."""
+async def fill_in(tx: Write, room_id: str, state: Mapping[int, int]) -> bool:
+    """These keys have these events, key to event, wherever nothing else is known of them; False: none are wanted.
+
+    The head moves, so that what another worker builds at this moment on there being no such member is built anew.
+    """
+    if not await tx.run(
+        "UPDATE rooms SET head_seq = head_seq + 1 WHERE room_id = :room_id AND is_partial", room_id=room_id
+    ):
+        return False
     lines = await tx.all(
         "SELECT line FROM state_lines WHERE room_id = :room_id AND complete FOR UPDATE", room_id=room_id
     )
@@ -95,6 +108,7 @@ async def fill_in(tx: Write, room_id: str, state: Mapping[int, int]) -> None:
             live=live,
             dead=len(rows) - live,
         )
+    return True
 
 
 async def add_members(tx: Write, rows: Sequence[dict[str, Any]]) -> None:
@@ -108,12 +122,13 @@ async def add_members(tx: Write, rows: Sequence[dict[str, Any]]) -> None:
 
 
 async def complete(tx: Write, partial: Partial) -> None:
-    """The room waits no longer: its counts are those of its members, and clients hear of them."""
+    """The room, where it does, waits no longer: its counts are those of its members, and clients hear of them."""
     room_id = partial.room_id
-    await tx.run(
+    if not await tx.run(
         "UPDATE rooms SET is_partial = FALSE, head_seq = head_seq + 1 WHERE room_id = :room_id AND is_partial",
         room_id=room_id,
-    )
+    ):
+        return
     await tx.run(
         "UPDATE room_summaries SET joined = (SELECT COUNT(*) FROM memberships m"
         " WHERE m.room_id = :room_id AND m.membership = 'join'),"

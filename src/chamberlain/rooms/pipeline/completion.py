@@ -81,7 +81,6 @@ class Completion:
             state = await self._ask(room)
             if state is not None:
                 await self._submit.in_turn(room.room_id, partial(self._fill_in, room, state))
-                log.info("all members of a room are known", room_id=room.room_id)
                 return
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
@@ -99,11 +98,14 @@ class Completion:
         keys = list(state)
         for start in range(0, len(keys), AT_ONCE):
             part = {key: state[key] for key in keys[start : start + AT_ONCE]}
-            await self._db.write(store.fill_in, room.room_id, part)
+            if not await self._db.write(store.fill_in, room.room_id, part):
+                # Another worker has filled it in, or it came anew.
+                return
             loaded = await self._db.snapshot(list_events_by_nid, list(part.values()))
             rows = [self._row(event) for event, _, _ in loaded.values() if event.type == MEMBER]
             await self._db.write(store.add_members, rows)
         await self._db.write(store.complete, room)
+        log.info("all members of a room are known", room_id=room.room_id)
 
     def _row(self, event: Event) -> dict[str, Any]:
         return membership_row(event, local=find_server_of(event.state_key or "") == self._server_name)

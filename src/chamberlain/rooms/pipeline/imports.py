@@ -179,6 +179,8 @@ class Imports:
             )
         if room.create is None:
             raise _unusable(origin, "its state has no create event")
+        if room.create.content.get("room_version", "1") != version.id:
+            raise _unusable(origin, f"it is no room of version {version.id}")
         await self._check_join(room)
         for names in _parts([*room.state, (MEMBER, join.state_key or "")], AT_ONCE):
             room.numbers |= await self._db.write(intern_keys, names)
@@ -218,9 +220,9 @@ class Imports:
             head = await self._heads.find(room.join.room_id)
             if head is not None and head.summary.get("local_joined", 0) > 0:
                 # Somebody else here was faster: the join is an event like any other.
-                await self._follow(head, room)
-                return
-            if await self._try(head, room):
+                if await self._follow(head, room):
+                    return
+            elif await self._try(head, room):
                 self._heads.forget(room.join.room_id)
                 if room.partial is not None:
                     self._completion.wake()
@@ -228,12 +230,13 @@ class Imports:
             self._heads.forget(room.join.room_id)
         raise RuntimeError(f"the head of {room.join.room_id} moves too fast")
 
-    async def _follow(self, head: Head, room: _Room) -> None:
+    async def _follow(self, head: Head, room: _Room) -> bool:
         stored = Stored(room.join, room.own.nid, room.own.height)
         known = {**room.known, **await self._db.read(find_known, room.join.prev_events)}
         outcome = await self._forking.place(head, stored, known, room.rows, outgoing=False, redacted_by=None)
         if outcome is not None and outcome.refused is not None:
             raise Forbidden(outcome.refused)
+        return outcome is not None
 
     async def _try(self, head: Head | None, room: _Room) -> bool:
         if head is None:

@@ -1,6 +1,7 @@
 """Keeping events that have no place in the room: what others cite, and state that was told to us."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
@@ -131,12 +132,17 @@ def needed(event: Event) -> tuple[EventID, ...]:
 
 
 def in_order(graph: Mapping[EventID, Sequence[EventID]]) -> list[EventID]:
-    """The events, each after those that it needs; those in a circle, which only a lie can be in, left out."""
-    left = dict(graph)
-    while True:
-        inner = {event_id: [one for one in needs if one in left] for event_id, needs in left.items()}
-        try:
-            return list(TopologicalSorter(inner).static_order())
-        except CycleError as circle:
-            for event_id in circle.args[1]:
-                left.pop(event_id, None)
+    """The events, each after those that it needs.
+
+    Those in a circle, which only a lie can be in, are left out, and with them all that need them.
+    """
+    sorter = TopologicalSorter(
+        {event_id: [one for one in needs if one in graph] for event_id, needs in graph.items()}
+    )
+    with contextlib.suppress(CycleError):
+        sorter.prepare()
+    found: list[EventID] = []
+    while ready := sorter.get_ready():
+        found.extend(ready)
+        sorter.done(*ready)
+    return found
