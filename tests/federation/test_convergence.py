@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -35,6 +36,9 @@ class Quarrel(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.folder = Path(tempfile.mkdtemp(prefix="chamberlain-quarrel-"))
         self.room: Neighbours
+        # The clock stands still while a client waits for members.
+        self.patience = patch("chamberlain.rooms.reading.MEMBERS_SECONDS", 0.05)
+        self.patience.start()
 
     def wait(self, what: Any) -> Any:
         """Run the loop until this is done."""
@@ -126,6 +130,7 @@ class Quarrel(RuleBasedStateMachine):
         finally:
             if hasattr(self, "room"):
                 self.wait(self.room.move_out())
+            self.patience.stop()
             self.loop.close()
             shutil.rmtree(self.folder, ignore_errors=True)
 
