@@ -15,6 +15,7 @@ Scenario = Callable[[Sequence[Peer], float], Run]
 Feed = tuple[Peer, list[Event]]
 """A peer, and what it is going to send."""
 ROOM_VERSION = "10"
+FORKS = 5
 LAZY = '{"room":{"state":{"lazy_load_members":true}}}'
 """Members as they are needed: how clients sync, and the only way to see a room of which some are missing yet."""
 
@@ -162,7 +163,7 @@ def fork(peers: Sequence[Peer], scale: float) -> Run:
     async def run(side: Side) -> None:
         for room in rooms:
             mine = await side.enter(room)
-            forks = [forked(peers[:2], mine, number) for number in range(10)]
+            forks = [forked(peers[:2], mine, number) for number in range(FORKS)]
 
             async def work(forks: list[tuple[list[Feed], Event]] = forks) -> None:
                 for feeds, merge in forks:
