@@ -1,9 +1,11 @@
 """What an administrator of chamberlain does is seen by the users of Synapse in its rooms."""
 
+import asyncio
+
 import pytest
 
 from tests.e2e.synapse.conftest import HERE, newcomer_name, shared_room
-from tests.support.neighbors import Neighbor, Person
+from tests.support.neighbors import PATIENCE, Neighbor, Person
 from tests.support.server import Client, path
 
 pytestmark = pytest.mark.skipif(HERE == "synapse", reason="Synapse has not all of these operations")
@@ -88,5 +90,13 @@ async def test_the_other_server_is_listed_as_a_destination(
     assert there.name in [row["destination"] for row in listed["destinations"]]
     base = f"/_synapse/admin/v1/federation/destinations/{path(there.name)}"
     assert (await root.get(base)).ok()["failure_ts"] is None
-    rooms = (await root.get(f"{base}/rooms?limit=1000")).ok()["rooms"]
-    assert room in [row["room_id"] for row in rooms]
+    # The list lags behind what is sent.
+    async with asyncio.timeout(PATIENCE):
+        while room not in await rooms_of(root, there):
+            await ada.turn(500)
+
+
+async def rooms_of(root: Client, server: Neighbor) -> list[str]:
+    """The rooms that are listed of a destination."""
+    target = f"/_synapse/admin/v1/federation/destinations/{path(server.name)}/rooms?limit=1000"
+    return [row["room_id"] for row in (await root.get(target)).ok()["rooms"]]
