@@ -1,7 +1,8 @@
 """Two homeservers that trust one authority: chamberlain and Synapse.
 
 Every scenario is told by client calls alone, so it can also be tried between two Synapses: with
-`E2E_HERE=synapse` in the environment one that fails there is wrong itself.
+`E2E_HERE=synapse` in the environment one that fails there is wrong itself. With `E2E_HERE=workers` chamberlain is two
+workers on PostgreSQL.
 """
 
 import asyncio
@@ -30,11 +31,18 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="session")
 def programs(
-    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[tuple[Program, Program]]:
     """Chamberlain and Synapse, running, for all scenarios that this process tells."""
-    kind = {"chamberlain": Chamberlain, "synapse": Synapse}[HERE]
-    here = kind(tmp_path_factory.mktemp("here"), authority, "localhost")
+    place = tmp_path_factory.mktemp("here"), authority, "localhost"
+    here: Program
+    if HERE == "synapse":
+        here = Synapse(*place)
+    elif HERE == "workers":
+        database = request.getfixturevalue("postgres").new_database()
+        here = Chamberlain(*place, "--workers", "2", "--database", database)
+    else:
+        here = Chamberlain(*place)
     there = Synapse(tmp_path_factory.mktemp("there"), authority, "127.0.0.1")
     for program in (here, there):
         program.start()

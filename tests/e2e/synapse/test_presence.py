@@ -1,10 +1,15 @@
 """What passes quickly: typing, receipts, presence."""
 
-from tests.e2e.synapse.conftest import shared_room
+import pytest
+
+from tests.e2e.synapse.conftest import HERE, shared_room
 from tests.support.neighbors import Person
 from tests.support.server import path
 
+of_one_worker = pytest.mark.skipif(HERE == "workers", reason="each worker knows of its own clients alone")
 
+
+@of_one_worker
 async def test_typing_is_seen_to_begin_and_end(ada: Person, ben: Person) -> None:
     """Each sees that the other writes, and that they stopped."""
     room = await shared_room(ada, ben)
@@ -43,6 +48,7 @@ async def test_receipts_tell_how_far_one_has_read(ada: Person, ben: Person) -> N
     await ben.until(lambda: ben.room(room).receipts.get((ada.user_id, None)) == reply)
 
 
+@of_one_worker
 async def test_presence_follows_those_who_share_a_room(ada: Person, ben: Person) -> None:
     """State and message of each are told to the other."""
     await shared_room(ada, ben)
