@@ -11,6 +11,7 @@ from chamberlain.config.database import Database
 from chamberlain.federation.transport import TransportAnswer
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.events import Event
+from chamberlain.rooms.pipeline import fetch
 from chamberlain.rooms.pipeline.fork import Forking
 from tests.support.peer import Asked, Peer
 from tests.support.peer_room import PeerRoom
@@ -136,6 +137,57 @@ async def test_a_gap_is_filled(near: Server, alice: Client, peer: Peer) -> None:
 
     wanted = [event.event_id for event in (*missed, last)]
     assert [event_id for event_id in await timeline(alice, room.room_id) if event_id in wanted] == wanted
+
+
+async def test_a_gap_is_filled_in_the_order_of_the_graph(near: Server, alice: Client, peer: Peer) -> None:
+    """What events say of their depth may be a lie."""
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    deep = max(event.depth for event in room.events.values()) + 100
+    missed = [room.say(peer.user(), f"missed {n}", depth=deep - n) for n in range(5)]
+    last = room.say(peer.user(), "last", depth=deep + 1)
+
+    await accept(near, peer, [last])
+
+    chunk = (await alice.sync())["rooms"]["join"][room.room_id]["timeline"]["events"]
+    assert [event["event_id"] for event in chunk][-6:] == [event.event_id for event in (*missed, last)]
+    assert not [asked for asked in peer.asked if asked.name == "state_ids"]
+
+
+async def test_auth_events_that_nobody_has_are_not_asked_for_without_end(
+    near: Server, alice: Client, peer: Peer
+) -> None:
+    """However many events of one call cite such."""
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    content = {"msgtype": "m.text", "body": "x"}
+    lies = [room.build("m.room.message", peer.user(), content, auth=[f"${n:043d}"]) for n in range(40)]
+    good = room.say(peer.user(), "good")
+
+    await accept(near, peer, [*lies, good])
+
+    assert len([asked for asked in peer.asked if asked.name == "event_auth"]) <= 20
+    assert (await timeline(alice, room.room_id))[-1] == good.event_id
+
+
+async def test_a_state_beyond_all_bounds_is_not_taken(
+    near: Server, alice: Client, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events are not even looked for."""
+    monkeypatch.setattr(fetch, "MAX_STATE", 20)
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    room.say(peer.user(), "missed")
+    peer.lies["get_missing_events"] = lambda asked, honest: {"events": []}
+    peer.lies["state_ids"] = lambda asked, honest: (
+        honest | {"auth_chain_ids": [f"${n:043d}" for n in range(30)]}
+    )
+    last = room.say(peer.user(), "last")
+
+    await accept(near, peer, [last])
+
+    assert last.event_id not in await timeline(alice, room.room_id)
+    assert not [asked for asked in peer.asked if asked.name == "event"]
 
 
 async def test_a_state_is_told_where_a_gap_stays(near: Server, alice: Client, peer: Peer) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chamberlain.federation.inbound import receipts as incoming_receipts
 from chamberlain.federation.inbound.typing import TIMEOUT_MS
 from chamberlain.store import kinds, receipts
 from chamberlain.store.tx import Change
@@ -102,6 +103,17 @@ class TestReceipts:
         await tell(peer, "m.receipt", self.receipt(room, first, thread_id="main"))
         found = ephemeral(await alice.sync(), room, "m.receipt")
         assert found == {first: {"m.read": {EVE: {"ts": 5, "thread_id": "main"}}}}
+
+    async def test_only_so_many_are_looked_at(
+        self, alice: Client, peer: Peer, room: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They are written in one transaction, which is not to take long."""
+        monkeypatch.setattr(incoming_receipts, "MAX_RECEIPTS", 1)
+        first, second = await alice.say(room, "one"), await alice.say(room, "two")
+
+        await tell(peer, "m.receipt", self.receipt(room, first), self.receipt(room, second))
+
+        assert ephemeral(await alice.sync(), room, "m.receipt") == {first: {"m.read": {EVE: {"ts": 5}}}}
 
     async def test_others_are_not_believed(self, alice: Client, peer: Peer, room: str) -> None:
         """Users of other servers and users who are not in the room."""

@@ -1,7 +1,12 @@
 """Rooms of other servers that let in the members of others."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
+from chamberlain.matrix.events import Event
+from chamberlain.rooms.handshake import Welcome
 from tests.federation.test_joining import count, join, members, try_join
 from tests.support.server import Client, Server, path
 from tests.support.wire import Wire
@@ -64,6 +69,26 @@ async def test_where_nobody_here_may_vouch_another_server_does(
     assert count(wire, "send_join") == 3
     everyone = {user.user_id: "join" for user in (alice, bob, carol)}
     assert await members(alice, club) == everyone == await members(bob, club)
+
+
+async def test_a_server_that_vouches_without_signing_lets_nobody_in(
+    alice: Client, bob: Client, far: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user hears that they are not in the room."""
+    lobby, club = await make_rooms(alice, "11", invite=50)
+    carol = await far.register("carol")
+    await join(carol, lobby, "near.test")
+    await alice.invite(club, bob)
+    await join(bob, club)
+    handshakes = far.app.services.federation.remotes.handshakes
+    send_join = handshakes.send_join
+
+    async def send_in_vain(server: str, event: Event, **how: Any) -> Welcome:
+        return msgspec.structs.replace(await send_join(server, event, **how), event=event)
+
+    monkeypatch.setattr(handshakes, "send_join", send_in_vain)
+
+    (await try_join(carol, club)).error(502, "M_UNKNOWN")
 
 
 async def test_where_nobody_may_vouch_nobody_gets_in(alice: Client, bob: Client, near: Server) -> None:

@@ -10,6 +10,8 @@ from chamberlain.matrix.remote_errors import BadAnswer
 
 STATE_BYTES: Final = 256 * 1024 * 1024
 """Bytes of the state of a room that are taken from another server."""
+IDS_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of the ids of the events of a state: more than a million."""
 STATE_SECONDS: Final = 120.0
 FAST_SECONDS: Final = 10.0
 
@@ -81,7 +83,7 @@ class RemoteServers:
             federation_path("v1", "state_ids", room_id),
             [("event_id", event_id)],
             timeout=STATE_SECONDS,
-            max_bytes=STATE_BYTES,
+            max_bytes=IDS_BYTES,
         )
         found = decode_answer(server, body, _StateIds)
         return found.pdu_ids, found.auth_chain_ids

@@ -24,6 +24,7 @@ from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.log import get_logger
 from chamberlain.store import entering, events, memberships
 from chamberlain.store.database import Database
+from chamberlain.store.known import find_known
 
 T = TypeVar("T")
 
@@ -162,6 +163,9 @@ class RemoteMembership:
         if head is not None and is_ours(head):
             welcome = await self._handshakes.send_join(server, join)
             await self._accept.accept(server, room_id, [welcome.event])
+            known = (await self._db.read(find_known, [join.event_id])).get(join.event_id)
+            if known is None or not (known.is_placed and known.counts):
+                raise BadAnswer(server, "what it gave back does not let the user in")
             return join.event_id
         # From the moment on in which the other server has the join, others send what happens in the room.
         until = self._clock.now() + ENTERING_MS

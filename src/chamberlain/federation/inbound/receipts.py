@@ -1,6 +1,7 @@
 """How far users of other servers have read (server-server API, Receipts)."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Final
 
 import msgspec
@@ -21,6 +22,8 @@ KEPT: Final = 5_000
 KEPT_FOR_ONE: Final = 500
 MAX_EVENTS: Final = 20
 """So many event ids of one receipt are looked at."""
+MAX_RECEIPTS: Final = 2_000
+"""So many receipts of one transaction are looked at; they are written together."""
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -55,17 +58,19 @@ class IncomingReceipts:
 
     async def handle(self, origin: str, contents: Sequence[msgspec.Raw]) -> None:
         """Receipts of the server's users who are joined stand where it says, unless they stand further on."""
-        found: list[Receipt] = []
+        found = [
+            receipt
+            for receipt in islice(self._read_all(origin, contents), MAX_RECEIPTS)
+            if await self._participants.may_act(origin, receipt.room_id, receipt.user_id)
+        ]
+        if found:
+            await self._put(found)
+
+    def _read_all(self, origin: str, contents: Sequence[msgspec.Raw]) -> Iterator[Receipt]:
         for rooms in decode(contents, dict[str, msgspec.Raw]):
             for room_id, raw in rooms.items():
                 for room in decode([raw], _Room):
-                    found += [
-                        receipt
-                        for receipt in self._read(origin, room_id, room)
-                        if await self._participants.may_act(origin, room_id, receipt.user_id)
-                    ]
-        if found:
-            await self._put(found)
+                    yield from self._read(origin, room_id, room)
 
     def _read(self, origin: str, room_id: str, room: _Room) -> Iterator[Receipt]:
         for user_id, raw in room.read.items():

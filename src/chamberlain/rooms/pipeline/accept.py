@@ -44,6 +44,8 @@ _UNIT: Final = 50
 """How many events are written together."""
 _STATES_TOLD: Final = 10
 """For so many events of one call others are asked what the state before them was; the rest is dropped."""
+_CHAINS_TOLD: Final = 20
+"""So often others are asked in one call what an event goes back to by its auth events."""
 _UNFOUNDED: Final = "It cites events that nobody gives"
 
 log = get_logger("rooms")
@@ -61,15 +63,21 @@ class _Told(msgspec.Struct, frozen=True):
 
 
 class _Budget:
-    """How often something dear may still be done."""
+    """How often others may still be asked in one call, for states and for auth chains."""
 
-    def __init__(self, left: int) -> None:
-        self._left = left
+    def __init__(self) -> None:
+        self._states = _STATES_TOLD
+        self._chains = _CHAINS_TOLD
 
-    def spend(self) -> bool:
-        """Whether it may be done once more."""
-        self._left -= 1
-        return self._left >= 0
+    def may_ask_for_state(self) -> bool:
+        """Whether they may be asked for a state once more."""
+        self._states -= 1
+        return self._states >= 0
+
+    def may_ask_for_chain(self) -> bool:
+        """Whether they may be asked for an auth chain once more."""
+        self._chains -= 1
+        return self._chains >= 0
 
 
 class Accept:
@@ -112,7 +120,7 @@ class Accept:
         # What names no predecessors could only begin the room anew.
         mine = [event for event in events if event.room_id == room_id and event.prev_events]
         pending = await self._checks.passed(mine)
-        budget = _Budget(_STATES_TOLD)
+        budget = _Budget()
         while pending:
             ready = await self._connected(pending)
             for start in range(0, ready, _UNIT):
@@ -132,9 +140,10 @@ class Accept:
             raise Forbidden("The event is not signed by those who must have signed it")
         head = await self._heads.get(event.room_id)
         if not await self._connected(passed):
+            budget = _Budget()
             for one in await self._fetch.gap_before(origin, head, event):
-                await self._place_founded(origin, head, one)
-            await self._fetch_auth(origin, passed[0])
+                await self._place_founded(origin, head, one, budget)
+            await self._fetch_auth(origin, passed[0], budget)
         refused = await self._take(event.room_id, _Told(passed), outgoing=True)
         reason = refused.get(event.event_id)
         if reason is not None:
@@ -164,22 +173,22 @@ class Accept:
 
     async def _connect(self, origin: str, head: Head, event: Event, budget: "_Budget") -> None:
         """Place an event that names what is not here, after what leads to it."""
-        if await self._place_founded(origin, head, event):
+        if await self._place_founded(origin, head, event, budget):
             return
         gap = [
             one for one in await self._fetch.gap_before(origin, head, event) if one.event_id != event.event_id
         ]
         for one in (*gap, event):
-            if await self._place_founded(origin, head, one):
+            if await self._place_founded(origin, head, one, budget):
                 continue
-            if not budget.spend():
+            if not budget.may_ask_for_state():
                 log.warning("an event was dropped: too much around it is missing", event_id=one.event_id)
                 continue
             await self._place_told(origin, head, one)
 
-    async def _place_founded(self, origin: str, head: Head, event: Event) -> bool:
+    async def _place_founded(self, origin: str, head: Head, event: Event, budget: "_Budget") -> bool:
         """Place an event whose predecessors are all here; whether they are."""
-        await self._fetch_auth(origin, event)
+        await self._fetch_auth(origin, event, budget)
         if not await self._connected([event]):
             return False
         await self._take(head.room_id, _Told([event]))
@@ -193,9 +202,9 @@ class Accept:
             return
         await self._take(head.room_id, _Told([event], state))
 
-    async def _fetch_auth(self, origin: str, event: Event) -> None:
+    async def _fetch_auth(self, origin: str, event: Event, budget: "_Budget") -> None:
         known = await self._db.read(find_known, event.auth_events)
-        if any(auth not in known for auth in event.auth_events):
+        if any(auth not in known for auth in event.auth_events) and budget.may_ask_for_chain():
             await self._fetch.auth_events(origin, event)
 
     # ------------------------------------------------------------------------------------- in the room's turn

@@ -9,11 +9,12 @@ from typing import Final
 
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.events import Event
-from chamberlain.matrix.remote_errors import RemoteError
+from chamberlain.matrix.ids import EventID
+from chamberlain.matrix.remote_errors import BadAnswer, RemoteError
 from chamberlain.matrix.versions import RoomVersion
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.head import Head
-from chamberlain.rooms.pipeline.outliers import Outliers
+from chamberlain.rooms.pipeline.outliers import Outliers, in_order
 from chamberlain.rooms.ports import RemoteServers
 from chamberlain.runtime.log import get_logger
 from chamberlain.store.database import Database
@@ -29,6 +30,10 @@ SERVERS_ASKED: Final = 3
 ONE_BY_ONE: Final = 100
 """Up to so many events of a state are asked for singly; for more the whole state is."""
 SIDE_BY_SIDE: Final = 8
+MAX_STATE: Final = 500_000
+"""Events of the state of a room, and of what it goes back to, that are taken."""
+IN_LOOP: Final = 100
+"""Up to so many events are parsed in the event loop."""
 
 log = get_logger("rooms")
 
@@ -66,7 +71,7 @@ class Fetch:
 
         What lies before our coming into the room is left to backfill: it would come as news.
         """
-        found: dict[str, Event] = {}
+        found: dict[EventID, Event] = {}
         floor = await self._db.read(depth_of_arrival, head.room_id)
         latest = [event.event_id]
         earliest = [extremity.event_id for extremity in head.extremities][:MISSING_AT_ONCE]
@@ -96,7 +101,7 @@ class Fetch:
             latest = [one.event_id for one in new if lacking.intersection(one.prev_events)]
             if not latest:
                 break
-        return sorted(found.values(), key=lambda one: one.depth)
+        return [found[name] for name in in_order({name: one.prev_events for name, one in found.items()})]
 
     async def _lacking(self, events: Collection[Event]) -> set[str]:
         """The predecessors of these events that are neither among them nor here."""
@@ -123,6 +128,8 @@ class Fetch:
         for server in await self.servers(event.room_id, origin):
             try:
                 state, chain = await self._remotes.state_ids(server, event.room_id, event.event_id)
+                if len(state) + len(chain) > MAX_STATE:
+                    raise BadAnswer(server, "the state is too large")
                 await self._have(server, event, [*state, *chain])
             except RemoteError as error:
                 log.info("the state before an event was not given", event_id=event.event_id, error=str(error))
@@ -154,8 +161,11 @@ class Fetch:
         found = await asyncio.gather(*map(ask, event_ids))
         return [pdu for pdu in found if pdu is not None]
 
-    async def _keep(self, version: RoomVersion, room_id: str, pdus: Iterable[bytes]) -> None:
-        parsed = parse_all(pdus, version, room_id)
+    async def _keep(self, version: RoomVersion, room_id: str, pdus: Sequence[bytes]) -> None:
+        if len(pdus) > IN_LOOP:
+            parsed = await asyncio.to_thread(parse_all, pdus, version, room_id)
+        else:
+            parsed = parse_all(pdus, version, room_id)
         known = await self._db.snapshot(find_known, [event.event_id for event in parsed])
         new = [event for event in parsed if event.event_id not in known]
         await self._outliers.keep(version, await self._checks.passed(new))

@@ -19,7 +19,7 @@ from chamberlain.rooms.pipeline.authorize import Reject, by_state, keys_for
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.completion import Completion
 from chamberlain.rooms.pipeline.consequences import plain_row
-from chamberlain.rooms.pipeline.fetch import parse_all
+from chamberlain.rooms.pipeline.fetch import MAX_STATE, parse_all
 from chamberlain.rooms.pipeline.fork import Forking
 from chamberlain.rooms.pipeline.head import Extremity, Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
@@ -51,8 +51,6 @@ AT_ONCE: Final = 1_000
 EVENTS_AT_ONCE: Final = 500
 """Events that are looked at together; of the others only the bytes are in memory."""
 MAX_SERVERS: Final = 20_000
-MAX_STATE: Final = 500_000
-"""Events of the state of a room that is taken."""
 
 
 class _Pdu(msgspec.Struct, frozen=True, gc=False):
