@@ -219,3 +219,23 @@ async def test_what_only_others_have_is_redacted(near: Server, peer: Peer, alice
 
     found = (await alice.get(path("rooms", room.room_id, "event", first.event_id))).ok()
     assert found["content"] == {}
+
+
+async def test_what_was_missed_between_two_stays_is_fetched(near: Server, peer: Peer, alice: Client) -> None:
+    """From where the timeline after the second join begins."""
+    room = await entered(peer, alice)
+    await heard(room, await alice.say(room.room_id, "first stay"))
+    await alice.leave(room.room_id)
+
+    async def is_gone() -> bool:
+        return room.events[room.state["m.room.member", alice.user_id]].content["membership"] == "leave"
+
+    await until(is_gone)
+    await alice.sync()
+    missed = [room.say(peer.user(), f"missed {n}").event_id for n in range(3)]
+    await join(alice, room.room_id)
+    few = orjson.dumps({"room": {"timeline": {"limit": 1}}}).decode()
+    block = (await alice.sync(filter=few))["rooms"]["join"][room.room_id]["timeline"]
+    assert not {event["event_id"] for event in block["events"]}.intersection(missed)
+    target = path("rooms", room.room_id, "messages", dir="b", limit=3, **{"from": block["prev_batch"]})
+    assert [event["event_id"] for event in (await alice.get(target)).ok()["chunk"]] == missed[::-1]

@@ -28,6 +28,7 @@ from chamberlain.store.room_state import point_after
 from chamberlain.store.state.keys import find_keys
 from chamberlain.store.state.lines import Point
 from chamberlain.store.state.read import get_many, members, without_members
+from chamberlain.store.sync import cited_members
 from chamberlain.store.tx import Read
 
 Direction = Literal["f", "b"]
@@ -165,16 +166,17 @@ async def _messages(
     now: int,
 ) -> _Page:
     start, stop = [None if token is None else await place_of(tx, room_id, token) for token in tokens]
+    upto = END[1]
+    if query.backwards and start is not None and isinstance(tokens[0], StreamToken):
+        # What has arrived since then is what syncs show. Where that begins, history may be missing before it.
+        upto = tokens[0].position
+        start = max(start, await history.place_of_next(tx, room_id, upto))
     if query.backwards:
         first = await _newest(tx, room_id, reach) if start is None else start
         low, high = stop or BEGINNING, min(first, reach)
     else:
         first = start or BEGINNING
         low, high = first, min(stop or END, reach)
-    upto = END[1]
-    if query.backwards and isinstance(tokens[0], StreamToken):
-        # What has arrived since then is what syncs show.
-        upto = tokens[0].position
     walk = Walk(room_id, viewer.user_id, query.filter, upto=upto)
     seen, more = await walk.collect(tx, low, high, backwards=query.backwards, limit=query.size)
     gap = None
@@ -216,7 +218,9 @@ async def _senders(tx: Read, events: Sequence[StoredEvent]) -> list[StoredEvent]
         return []
     keys = await find_keys(tx, {(MEMBER, event.sender) for event in events})
     nids = await get_many(tx, where, keys.values())
-    return list((await list_by_nid(tx, nids.values())).values())
+    found = list((await list_by_nid(tx, nids.values())).values())
+    unknown = {event.sender for event in events}.difference(event.state_key for event in found)
+    return found + await cited_members(tx, {newest.room_id: unknown})
 
 
 async def _event(tx: Read, viewer: Viewer, room_id: str, event_id: str, now: int) -> bytes:

@@ -57,13 +57,18 @@ async def place_at(tx: Read, room_id: str, position: int) -> Place:
     if rows:
         return max(row[0] for row in rows), position + 1
     # Nothing had: before what came first there may be history that is not here yet.
-    first = await tx.one(
-        f"SELECT depth, position FROM events e WHERE room_id = :room_id AND position > :position AND {_TIMELINE}"
-        " ORDER BY position LIMIT 1",
+    return await place_of_next(tx, room_id, position)
+
+
+async def place_of_next(tx: Read, room_id: str, position: int) -> Place:
+    """Give the place just before the first event that arrived after a position, the beginning where none did."""
+    row = await tx.one(
+        "SELECT e.depth, e.position FROM events e WHERE e.room_id = :room_id AND e.position > :position"
+        f" AND {_TIMELINE} ORDER BY e.position LIMIT 1",
         room_id=room_id,
         position=position,
     )
-    return BEGINNING if first is None else (first[0], first[1])
+    return BEGINNING if row is None else (row[0], row[1])
 
 
 async def page(

@@ -95,7 +95,10 @@ async def current_points(tx: Read, room_ids: Collection[str]) -> dict[str, Point
 
 
 async def current_members(tx: Read, wanted: Mapping[str, Collection[str]]) -> dict[str, list[StoredEvent]]:
-    """Give the member events that hold now, of these users of each of these rooms."""
+    """Give the member events that hold now, of these users of each of these rooms.
+
+    Where not all members of a room are known yet, those that were cited by what the users sent stand in for them.
+    """
     found: dict[str, list[StoredEvent]] = {room_id: [] for room_id in wanted}
     everyone = {user_id for users in wanted.values() for user_id in users}
     if len(wanted) * len(everyone) <= PAIRS:
@@ -112,7 +115,32 @@ async def current_members(tx: Read, wanted: Mapping[str, Collection[str]]) -> di
         for row in rows:
             if row[6] in wanted[row[2]]:
                 found[row[2]].append(stored(row))
+    missing = {
+        room_id: set(users).difference(event.state_key or "" for event in found[room_id])
+        for room_id, users in wanted.items()
+    }
+    for event in await cited_members(tx, missing):
+        found[event.room_id].append(event)
     return found
+
+
+async def cited_members(tx: Read, wanted: Mapping[str, Collection[str]]) -> list[StoredEvent]:
+    """Give the newest member events by which these users came into those of the rooms that are partial.
+
+    What they send cites them, so that they are here though they are part of no state yet.
+    """
+    everyone = {user_id for users in wanted.values() for user_id in users}
+    if not everyone:
+        return []
+    rows = await tx.all(
+        f"SELECT {STORED_COLUMNS} FROM rooms r CROSS JOIN events e WHERE r.room_id = ANY(:rooms) AND r.is_partial"
+        " AND e.room_id = r.room_id AND e.sender = ANY(:users) AND e.type = 'm.room.member'"
+        " AND e.state_key = e.sender AND e.rejected IS NULL AND NOT e.soft_failed ORDER BY e.depth",
+        rooms=list(wanted),
+        users=list(everyone),
+    )
+    newest = {(event.room_id, event.sender): event for event in map(stored, rows)}
+    return [event for (room_id, user_id), event in newest.items() if user_id in wanted[room_id]]
 
 
 async def facts(tx: Read, room_ids: Collection[str]) -> dict[str, Facts]:

@@ -36,7 +36,7 @@ class Inbound:
         shared: bool,
     ) -> None:
         """`shared`: other workers use the same database."""
-        participants = Participants(rooms.heads)
+        participants = Participants(db, rooms.heads)
         self._receipts = IncomingReceipts(db, clock, participants)
         device_lists = IncomingDeviceLists(devices.remote_lists)
         edus = Edus(

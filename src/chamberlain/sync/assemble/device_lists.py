@@ -8,6 +8,7 @@ from chamberlain.matrix.types import text_of
 from chamberlain.store.device_lists import changed_for, sharing_a_room
 from chamberlain.store.events import StoredEvent, list_stored
 from chamberlain.store.memberships import rooms_of
+from chamberlain.store.partial import completed_since
 from chamberlain.store.points import memberships_since
 from chamberlain.store.sync import joined_members, member_changes, own_memberships
 from chamberlain.store.tx import Read
@@ -93,5 +94,7 @@ async def device_lists_between(tx: Read, user_id: str, since: int, upto: int) ->
             left.append(own.room_id)
     met = Met()
     joined = [own.room_id for own in await rooms_of(tx, user_id, ("join",))]
+    # Of a room that came without its members it is heard who is in it when they are known.
+    entered += await completed_since(tx, set(joined).difference(entered), since)
     met.add(await member_changes(tx, [room for room in joined if room not in entered], since, upto))
     return await device_lists(tx, user_id, changed, met, entered, left)
