@@ -1,8 +1,13 @@
 """Invitations from one server to another."""
 
+from urllib.parse import quote
+
+import orjson
 import pytest
 
+from tests.federation.test_accept import enter
 from tests.federation.test_joining import VERSIONS, count, join, members
+from tests.support.peer import Peer
 from tests.support.server import Client, Server, path
 from tests.support.wire import Wire
 
@@ -183,3 +188,23 @@ async def test_who_is_deactivated_rejects_their_invitations(alice: Client, bob: 
     assert (await members(alice, room_id))[bob.user_id] == "leave"
     target = path("rooms", room_id, "invite")
     (await alice.post(target, {"user_id": bob.user_id})).error(403, "M_FORBIDDEN")
+
+
+@pytest.mark.parametrize("version", ("9", "1"))
+async def test_an_invite_is_read_by_the_version_of_the_room(
+    near: Server, alice: Client, wire: Wire, version: str
+) -> None:
+    """What the other server says of the version counts for nothing where the room is known."""
+    peer = Peer.on(wire, "peer.test")
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    carol = await near.register("carol")
+    invite = room.build("m.room.member", peer.user(), {"membership": "invite"}, carol.user_id)
+    target = f"/_matrix/federation/v2/invite/{quote(room.room_id)}/{quote(invite.event_id)}"
+    body = {"room_version": version, "event": orjson.loads(invite.pdu), "invite_room_state": []}
+
+    assert (await peer.request("near.test", "PUT", target, body)).status == 400
+    assert room.room_id not in (await carol.sync()).get("rooms", {}).get("invite", {})
+
+    assert (await peer.request("near.test", "PUT", target, body | {"room_version": "10"})).status == 200
+    assert room.room_id in (await carol.sync())["rooms"]["invite"]

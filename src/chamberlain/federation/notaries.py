@@ -13,6 +13,7 @@ from chamberlain.matrix.errors import BadJson
 from chamberlain.matrix.remote_errors import RemoteError
 from chamberlain.matrix.signing import VerifyKey, verify_json
 from chamberlain.matrix.types import JsonObject
+from chamberlain.runtime.log import get_logger
 from chamberlain.runtime.tasks import Tasks
 
 TIMEOUT: Final = 20.0
@@ -22,6 +23,8 @@ AT_ONCE: Final = 100
 
 MOST_WAITING: Final = 2_000
 """Servers that can wait for one round."""
+
+_log = get_logger("federation")
 
 Wanted = dict[str, dict[str, int]]
 """Until when (ms) a key should be valid, by server and key id."""
@@ -75,6 +78,12 @@ class Notaries:
                 wanted, told = self._wanted, self._next
                 self._wanted, self._next = {}, None
                 told.set_result(await self._ask_all(wanted))
+        except Exception:
+            _log.exception("asking notaries failed")
+            for future in (told, self._next):
+                if future is not None and not future.done():
+                    future.set_result({})
+            self._wanted, self._next = {}, None
         finally:
             self._is_asking = False
             for future in (told, self._next):

@@ -50,6 +50,16 @@ async def find(tx: Read, room_id: str, user_id: str) -> Membership | None:
     return None if row is None else _membership(row)
 
 
+async def is_joined_to_any(tx: Read, user_id: str, room_ids: Collection[str]) -> bool:
+    """Say whether the user is joined to one of the rooms."""
+    found = await tx.value(
+        "SELECT 1 FROM memberships WHERE user_id = :user_id AND membership = 'join' AND room_id = ANY(:rooms) LIMIT 1",
+        user_id=user_id,
+        rooms=list(room_ids),
+    )
+    return found is not None
+
+
 async def rooms_of(tx: Read, user_id: str, memberships: Collection[str]) -> list[Membership]:
     """Give the rooms in which the user is one of `memberships`, in the order of their member events."""
     rows = await tx.all(

@@ -58,7 +58,7 @@ class Invitations:
         Raises:
             MatrixError: INCOMPATIBLE_ROOM_VERSION; INVITE_BLOCKED where the user wants no invitations.
             BadJson, InvalidParam: it is no invite of a user of ours by one of the origin, well signed; or what is
-                shown of the room is not of the room.
+                shown of the room is not of the room; or the room is known here, and has another version.
             Forbidden: there is no such user; the room does not let the server.
         """
         if version not in ROOM_VERSIONS:
@@ -67,14 +67,17 @@ class Invitations:
                 "This server does not know the version of that room",
                 room_version=version,
             )
-        event = await self._parse(origin, room_id, event_id, ROOM_VERSIONS[version], pdu)
+        head = await self._heads.find(room_id)
+        known = ROOM_VERSIONS[version] if head is None else head.version
+        if known.id != version and {known.id, version} != {"1", "2"}:
+            raise InvalidParam("The room is of another version")
+        event = await self._parse(origin, room_id, event_id, known, pdu)
         await must_be_allowed(self._heads, room_id, origin)
         await self._check_user(event.state_key or "")
         shown = shown[:MAX_STRIPPED]
         if event.version.room_id_is_create_hash:
             await self._check_shown(event, shown)
         signed = sign(event, self._users.server_name, self._signing_key)
-        head = await self._heads.find(room_id)
         is_outside = head is None or not is_ours(head)
         if not is_outside or not await self._outside.wait(signed, origin, shown):
             return await self._accept.receive(origin, signed)
