@@ -413,6 +413,42 @@ async def test_members_come_later(near: Server, alice: Client, peer: Peer) -> No
     assert (await summary.get(room.room_id)).summary["joined"] == 21
 
 
+async def test_servers_that_were_not_said_to_be_in_a_room(
+    near: Server, alice: Client, peer: Peer, wire: Wire
+) -> None:
+    """They are told of what happens there once their users are known."""
+    third = Peer.on(wire, "third.test")
+    peer.keys["third.test"] = third.key
+    room = peer.room("10").furnish()
+    room.member(third.user(), "join")
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: Asked, honest: Any) -> Any:
+        asked.set()
+        await go_on.wait()
+        return honest
+
+    peer.lies["state_ids"] = hold
+    await enter(near, peer, room, alice, omit_members=True)
+    await asked.wait()
+    outbound = near.app.services.federation.outbound
+    await alice.say(room.room_id, "first")
+
+    async def is_told(server: Peer, text: str) -> bool:
+        return any(text in str(txn["pdus"]) for txn in server.transactions)
+
+    await until(lambda: is_told(peer, "first"))
+    assert await outbound.servers_in(room.room_id) == {"peer.test"}
+    go_on.set()
+    members = (await alice.get(path("rooms", room.room_id, "joined_members"))).ok()["joined"]
+    assert third.user() in members
+
+    await alice.say(room.room_id, "second")
+
+    await until(lambda: is_told(third, "second"))
+    assert await outbound.servers_in(room.room_id) == {"peer.test", "third.test"}
+
+
 async def test_members_are_asked_for_after_a_restart(
     near: Server, alice: Client, peer: Peer, wire: Wire, tmp_path: Path, database_url: str
 ) -> None:

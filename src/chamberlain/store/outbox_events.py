@@ -33,11 +33,15 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class RoomNow(msgspec.Struct, frozen=True):
-    """Which servers are in a room. `windows`: those of servers kept before, where nothing was known of the room."""
+    """Which servers are in a room. `windows`: those of servers kept before, where nothing was known of the room.
+
+    `is_partial`: they are as was told with our join, and may turn out to be others while the state stays the same.
+    """
 
     point: Point
     servers: frozenset[str]
     windows: dict[str, Window]
+    is_partial: bool = False
 
 
 class Arrivals(msgspec.Struct, frozen=True):
@@ -65,7 +69,8 @@ async def list_arrivals(tx: Read, cursor: int, limit: int, known: Mapping[str, P
     upto = min(newest, cursor + SPAN)
     rows = await tx.all(
         "SELECT c.position, e.nid, e.event_id, e.room_id, e.type, e.state_key, e.sender,"
-        " e.outgoing AND e.rejected IS NULL AND NOT e.soft_failed, e.replaces, e.pdu, r.cur_line, r.cur_ver"
+        " e.outgoing AND e.rejected IS NULL AND NOT e.soft_failed, e.replaces, e.pdu, r.cur_line, r.cur_ver,"
+        " r.is_partial"
         " FROM changes c JOIN events e ON e.event_id = c.ref JOIN rooms r ON r.room_id = e.room_id"
         " JOIN room_summaries s ON s.room_id = e.room_id"
         " WHERE c.position > :cursor AND c.position <= :upto AND c.kind = 'event'"
@@ -86,7 +91,7 @@ async def list_arrivals(tx: Read, cursor: int, limit: int, known: Mapping[str, P
             continue
         servers = frozenset(await memberships.servers_in(tx, room_id))
         windows = {} if room_id in known else await _windows(tx, room_id, cursor)
-        rooms[room_id] = RoomNow(point, servers, windows)
+        rooms[room_id] = RoomNow(point, servers, windows, bool(row[12]))
     return Arrivals(upto, upto == newest, [_arrival(row) for row in rows], rooms)
 
 

@@ -134,7 +134,10 @@ class Ledger:
         changed = move_on(
             room, now, events, self.cursor, arrivals.upto, is_all=arrivals.is_all, is_ours=self._is_ours
         )
-        self._points[room_id] = room.point
+        if now.is_partial:
+            self._points.pop(room_id, None)
+        else:
+            self._points[room_id] = room.point
         self._windows.update({(server, room_id): window for server, window in changed.items()})
         if room.servers:
             self.federated.add(room_id)
