@@ -216,6 +216,28 @@ async def test_a_directory_is_closed_to_other_servers_unless_it_is_set(
     (await alice.get("publicRooms?server=far.test")).error(403, "M_FORBIDDEN")
 
 
+async def test_rooms_that_are_closed_to_other_servers_are_not_shown_to_them(
+    wire: Wire, tmp_path: Path, near: Server, alice: Client
+) -> None:
+    """Neither in the directory nor as a space; users here see them."""
+    far = await open_far(wire, tmp_path)
+    bob = await far.register("bob")
+    closed = await bob.create_room(
+        preset="public_chat",
+        visibility="public",
+        name="Closed",
+        creation_content={"type": "m.space", "m.federate": False},
+    )
+    await bob.create_room(preset="public_chat", visibility="public", name="Open")
+
+    page = (await alice.get("publicRooms?server=far.test")).ok()
+
+    assert [room["name"] for room in page["chunk"]] == ["Open"]
+    assert page["total_room_count_estimate"] == 1
+    assert len((await bob.get("publicRooms")).ok()["chunk"]) == 2
+    assert await refused(near, "GET", path("hierarchy", closed)) == (404, "M_NOT_FOUND")
+
+
 async def test_reading_the_directory_of_another_server(
     wire: Wire, tmp_path: Path, near: Server, alice: Client
 ) -> None:

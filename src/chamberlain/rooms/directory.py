@@ -56,8 +56,10 @@ class Directory:
         self._aliases = aliases
         self._elsewhere = elsewhere
 
-    async def list_public(self, query: DirectoryQuery) -> Page:
+    async def list_public(self, query: DirectoryQuery, *, for_server: bool = False) -> Page:
         """Give a part of the directory, the rooms with the most joined members first.
+
+        `for_server`: another one asks, and hears of rooms alone that its users can be in.
 
         Raises:
             InvalidParam: a token that is none, a limit below 0, a term or type that is too long.
@@ -68,7 +70,7 @@ class Directory:
             # There are no bridges here that list rooms.
             return Page([], 0)
         size = min(query.limit or MAX_PAGE, MAX_PAGE)
-        wanted = Wanted(query.term, query.types)
+        wanted = Wanted(query.term, query.types, for_server)
         if token is not None and token.direction == "before":
             rooms = await self._db.snapshot(directory.list_before, wanted, token.place, size + 1)
             earlier, later = len(rooms) > size, True

@@ -88,6 +88,9 @@ class Summaries:
 
     async def may_show(self, info: RoomInfo, server: str) -> bool:
         """Say whether another server may know of a room: as anybody, or because of what users of its are."""
+        head = await self._heads.find(info.room_id)
+        if head is None or not head.summary["federatable"]:
+            return False
         if not await is_allowed(self._heads, info.room_id, server):
             return False
         if info.history_visibility == "world_readable" or _is_open(info):

@@ -37,10 +37,14 @@ class PublicRoom(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which rooms of the directory. `types` None: of all types; None among them: rooms without a type."""
+    """Which rooms of the directory. `types` None: of all types; None among them: rooms without a type.
+
+    `open_to_servers`: only rooms that users of other servers can be in.
+    """
 
     term: str | None = None
     types: frozenset[str | None] | None = None
+    open_to_servers: bool = False
 
 
 Place = tuple[int, str]
@@ -114,6 +118,8 @@ def _where(wanted: Wanted) -> tuple[LiteralString, dict[str, object]]:
             " OR s.room_type IS NULL)" if None in wanted.types else ")"
         )
         params["types"] = _named(wanted.types)
+    if wanted.open_to_servers:
+        where += " AND s.federatable"
     return where, params
 
 

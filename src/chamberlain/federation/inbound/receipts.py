@@ -17,9 +17,9 @@ from chamberlain.store.database import Database
 from chamberlain.store.receipts import MAIN, READ, UNTHREADED, Receipt
 from chamberlain.store.tx import Change, Write
 
-KEPT: Final = 5_000
+KEPT: Final = 1_000
 """For so many events that have not come yet receipts are kept."""
-KEPT_FOR_ONE: Final = 500
+KEPT_FOR_ONE: Final = 100
 MAX_EVENTS: Final = 20
 """So many event ids of one receipt are looked at."""
 MAX_RECEIPTS: Final = 2_000

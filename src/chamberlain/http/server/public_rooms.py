@@ -52,4 +52,4 @@ async def query_public_rooms(ctx: Context, request: SearchPublicRooms) -> Public
 async def _list(ctx: Context, query: DirectoryQuery) -> PublicRooms:
     if not ctx.services.config.directory.over_federation:
         raise Forbidden("This server does not show its list of public rooms to others")
-    return answer(await ctx.services.rooms.directory.list_public(query))
+    return answer(await ctx.services.rooms.directory.list_public(query, for_server=True))
