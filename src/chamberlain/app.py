@@ -6,6 +6,7 @@ from chamberlain.accounts.wiring import build_accounts
 from chamberlain.admin.audit import load_key
 from chamberlain.admin.wiring import build_admin
 from chamberlain.config import Config, ConfigError
+from chamberlain.config.cluster import Cluster
 from chamberlain.devices.wiring import build_devices
 from chamberlain.federation import key_file
 from chamberlain.federation.https import HttpsTransport
@@ -26,7 +27,7 @@ from chamberlain.rooms.wiring import build_rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.http_client import AddressRules, HttpClient
 from chamberlain.runtime.rng import Rng
-from chamberlain.store import identity
+from chamberlain.store import identity, leases
 from chamberlain.store.connect import open_database
 from chamberlain.store.database import Database
 from chamberlain.store.retention import Retention
@@ -85,9 +86,16 @@ class App:
 
 
 async def build(
-    config: Config, *, clock: Clock | None = None, rng: Rng | None = None, transport: Transport | None = None
+    config: Config,
+    *,
+    clock: Clock | None = None,
+    rng: Rng | None = None,
+    transport: Transport | None = None,
+    worker: int = 0,
 ) -> App:
     """Open the data and make every service. `transport` reaches the other homeservers; tests have their own.
+
+    `worker`: which one this is of several on this machine. Whoever had that number before is dead.
 
     Raises ConfigError where the data belong to another server name.
     """
@@ -101,14 +109,17 @@ async def build(
         shared=config.cluster.has_many_workers,
     )
     try:
-        return await _build(config, clock, rng, db, transport)
+        return await _build(config, clock, rng, db, transport, worker)
     except BaseException:
         await db.close()
         raise
 
 
-async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport: Transport | None) -> App:
+async def _build(
+    config: Config, clock: Clock, rng: Rng, db: Database, transport: Transport | None, worker: int
+) -> App:
     await _claim(db, config.server_name, rng)
+    holder = await _succeed(db, config.cluster, rng, worker)
     keys = _load_keys(config.signing_key_path, rng)
     outbound = config.outbound
     addresses = AddressRules(outbound.blocked_addresses, outbound.allowed_addresses)
@@ -174,6 +185,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         db,
         clock,
         rng,
+        holder,
         remotes,
         accounts,
         devices,
@@ -186,6 +198,7 @@ async def _build(config: Config, clock: Clock, rng: Rng, db: Database, transport
         db,
         clock,
         rng,
+        holder,
         accounts=accounts,
         rooms=rooms,
         remotes=remotes,
@@ -229,6 +242,15 @@ async def _claim(db: Database, server_name: str, rng: Rng) -> None:
             f"the data belong to the server {owner!r}, and the settings say {server_name!r}. A server's name can"
             f" never change: set server_name to {owner!r}, or use another data folder and database.",
         )
+
+
+async def _succeed(db: Database, cluster: Cluster, rng: Rng, worker: int) -> str:
+    """The name in which this worker holds leases. Where it has a predecessor, what that one held is free at once."""
+    if cluster.shared or (cluster.workers > 1 and not worker):
+        return rng.id(12)
+    holder = f"worker {worker or 1}"
+    await db.write(leases.release_held_by, holder)
+    return holder
 
 
 def _load_keys(path: Path, rng: Rng) -> KeyFile:

@@ -9,7 +9,7 @@ import pytest
 
 from chamberlain.federation.transport import TransportAnswer
 from chamberlain.matrix.remote_errors import Unreachable
-from chamberlain.store import outbox
+from chamberlain.store import outbox, outbox_queue
 from chamberlain.store.tx import Write
 from tests.support.clock import FakeClock
 from tests.support.peer import Asked, Peer
@@ -218,6 +218,53 @@ async def test_after_a_crash_the_same_transaction_is_repeated(
     await near.stop()
 
 
+async def test_what_comes_while_the_sender_starts_goes_one_after_the_other(
+    wire: Wire,
+    tmp_path: Path,
+    clock: FakeClock,
+    near: Server,
+    room: str,
+    peer: Peer,
+    alice: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A transaction under way from before the start is not joined by a second one."""
+    under_way = most = 0
+
+    async def count(asked: Asked, honest: Any) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.05)
+        under_way -= 1
+        return honest
+
+    peer.lies["send"] = lambda asked, honest: TransportAnswer(503, {}, b"{}")
+    await alice.say(room, "one")
+    await until_said(peer, "one")
+    await near.stop()
+    forget = outbox_queue.forget_ended
+
+    async def meanwhile(tx: Write, *arguments: Any) -> None:
+        outbox.add_edu(tx, "peer.test", b'{"content":{"is":"new"},"edu_type":"test.edu"}')
+        await forget(tx, *arguments)
+
+    monkeypatch.setattr(outbox_queue, "forget_ended", meanwhile)
+    peer.lies["send"] = count
+    peer.transactions.clear()
+    await clock.advance(60)
+    again = await wire.add("near.test", tmp_path, clock=clock)
+
+    async def has_all() -> bool:
+        return bool(said_to(peer) and edus_to(peer, "test.edu"))
+
+    await until(has_all)
+    await settle(again)
+    assert said_to(peer) == ["one"]
+    assert edus_to(peer, "test.edu") == [{"is": "new"}]
+    assert most == 1
+
+
 async def test_what_was_not_begun_survives_a_stop(
     wire: Wire, tmp_path: Path, clock: FakeClock, near: Server, room: str, peer: Peer, alice: Client
 ) -> None:
@@ -263,6 +310,17 @@ async def test_a_refusal_for_now_is_tried_again(
 
     assert said_to(peer) == ["one", "one"]
     assert len({asked.parts for asked in peer.asked if asked.name == "send"}) == 1
+
+
+async def test_a_server_behind_a_proxy_without_it_is_asked_again_soon(
+    clock: FakeClock, room: str, peer: Peer, alice: Client
+) -> None:
+    """It may just be starting: the first wait is as short as where nobody answers."""
+    peer.lies["send"] = lambda asked, honest: TransportAnswer(502, {}, b"")
+    await alice.say(room, "one")
+    await until_said(peer, "one")
+    peer.lies.clear()
+    await pass_time(clock, 20, lambda: len(peer.transactions) >= 2)
 
 
 # --------------------------------------------------------------------------------------------------- for whom

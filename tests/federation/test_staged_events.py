@@ -60,6 +60,30 @@ async def test_a_transaction_reaches_clients(alice: Client, peer: Peer, near: Se
     assert read == [events[2].event_id]
 
 
+@pytest.mark.parametrize("source", ["recent", "stored"])
+async def test_what_a_limited_sync_left_out_is_before_its_token(
+    wire: Wire, alice: Client, peer: Peer, near: Server, tmp_path: Path, source: str
+) -> None:
+    """Also where what came last stands on a branch that began earlier than what was left out."""
+    room = await enter(alice, peer)
+    await alice.sync()
+    theirs = [room.say(peer.user(), f"theirs {number}") for number in range(3)]
+    ours = [await alice.say(room.room_id, f"ours {number}") for number in range(6)]
+    await peer.send(NEAR, theirs)
+    await until(lambda: sees(alice, theirs[-1]))
+    if source == "stored":
+        await near.stop()
+        alice.server = await wire.add(NEAR, tmp_path)
+
+    answer = await alice.sync(filter='{"room":{"timeline":{"limit":3}}}')
+
+    timeline = answer["rooms"]["join"][room.room_id]["timeline"]
+    assert [event["event_id"] for event in timeline["events"]] == [event.event_id for event in theirs]
+    query = {"dir": "b", "limit": 50, "from": timeline["prev_batch"]}
+    chunk = (await alice.get(path("rooms", room.room_id, "messages", **query))).ok()["chunk"]
+    assert set(ours) <= {event["event_id"] for event in chunk}
+
+
 async def test_a_room_that_waits_for_others_holds_up_none(alice: Client, peer: Peer) -> None:
     """While missing events are asked for that nobody gives, other rooms go on."""
     slow, quick = await enter(alice, peer), await enter(alice, peer)

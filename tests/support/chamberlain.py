@@ -1,6 +1,7 @@
 """Chamberlain as a process beside another homeserver."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -13,19 +14,23 @@ from tests.support.server import SECRET
 class Chamberlain:
     """Federation by TLS at its name's port, clients without TLS at `url`; on SQLite, unless options say else."""
 
-    def __init__(self, folder: Path, authority: Authority, host: str, *options: str) -> None:
+    def __init__(
+        self, folder: Path, authority: Authority, host: str, *options: str, has_door: bool = False
+    ) -> None:
+        """`has_door`: something else listens at the name's port, and passes on to `url` what it gets."""
         self.folder = folder
-        self._options = options
         self.port = free_port()
         self.name = f"{host}:{self.port}"
         clients = free_port()
         self.url = f"http://127.0.0.1:{clients}"
+        inner = free_port() if has_door else self.port
+        self._options = ("--config", "chamberlain.toml", "--port", str(inner), *options)
         certificate, key = authority.vouch(host)
         (folder / "chamberlain.toml").write_text(
             f"""
 server_name = "{self.name}"
 [[listeners]]
-port = {self.port}
+port = {inner}
 tls_certificate = "{certificate}"
 tls_key = "{key}"
 [[listeners]]
@@ -51,8 +56,7 @@ over_federation = true
 
     def start(self) -> None:
         """It serves clients and servers when this returns."""
-        chosen = ("--config", "chamberlain.toml", "--port", str(self.port), *self._options)
-        self._process = Process(self.folder, *chosen, name=self.name)
+        self._process = Process(self.folder, *self._options, name=self.name)
         self._process.__enter__()
 
     def stop(self) -> None:
@@ -64,11 +68,12 @@ over_federation = true
 
     def kill(self) -> None:
         """As if the power failed."""
-        pid = self._process.child.pid
-        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if self._options else ()
         self._process.__exit__(None, None, None)
-        for worker in workers:
-            os.kill(int(worker), signal.SIGKILL)
+
+    def kill_worker(self, number: int) -> None:
+        """End one of several workers without asking it; another one takes its place."""
+        found = re.findall(rf"ready .*\bpid=(\d+) worker={number}\b", self.log())
+        os.kill(int(found[-1]), signal.SIGKILL)
 
     def log(self) -> str:
         """What it logged so far."""

@@ -57,6 +57,8 @@ class Room:
         """How many events notify, and how many of them highlight."""
         self.previous: str | None = None
         """Where the timeline before the first of the newest events begins."""
+        self.gaps: list[str] = []
+        """Where, backwards, events begin that /sync left out as they were too many."""
 
     def find(self, event_id: str) -> Event | None:
         """The event, once it has come."""
@@ -81,6 +83,8 @@ class Room:
             self.stripped[event["type"], event["state_key"]] = event
         timeline = news.get("timeline", {})
         self.previous = timeline.get("prev_batch", self.previous)
+        if timeline.get("limited"):
+            self.gaps.append(timeline["prev_batch"])
         for event in (*news.get("state", {}).get("events", ()), *timeline.get("events", ())):
             if "state_key" in event:
                 self.state[event["type"], event["state_key"]] = event
@@ -171,6 +175,14 @@ class Person(Client):
             if place is None:
                 return events
 
+    async def fill_gaps(self, room_id: str) -> None:
+        """Have what /sync left out from /messages, as clients do when somebody reads on."""
+        room = self.room(room_id)
+        while room.gaps:
+            known = {event["event_id"] for event in room.timeline}
+            left_out = await self.history(room_id, room.gaps.pop())
+            room.timeline += (event for event in left_out if event["event_id"] not in known)
+
     async def full_state(self, room_id: str) -> dict[tuple[str, str], str]:
         """Type and state key: event id, as the server has the room now."""
         events = (await self.get(path("rooms", room_id, "state"))).ok()
@@ -208,3 +220,35 @@ def join_path(room: str, *via: str) -> str:
     """The path to join by id or alias, by way of these servers."""
     query = urlencode([("via", server) for server in via] + [("server_name", server) for server in via])
     return f"{path('join', room)}?{query}"
+
+
+def alias_of(ada: Person) -> str:
+    """The alias of her open room."""
+    return f"#open-{ada.user_id[1:]}"
+
+
+async def open_room(ada: Person, version: str = "11", **options: object) -> str:
+    """A public room with an alias; its id."""
+    localpart = alias_of(ada)[1:].split(":")[0]
+    return await ada.create_room(
+        preset="public_chat", room_version=version, room_alias_name=localpart, name="Open to all", **options
+    )
+
+
+async def shared_room(ada: Person, ben: Person, version: str = "11", **options: object) -> str:
+    """An open room with both in it, both knowing so; its id."""
+    room = await open_room(ada, version, **options)
+    await ben.join(alias_of(ada))
+    await ada.sees_member(room, ben, "join")
+    await ben.sees_member(room, ada, "join")
+    return room
+
+
+async def agree(room: str, *people: Person) -> None:
+    """Wait until their servers have the same state of the room."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            states = [await person.full_state(room) for person in people]
+            if all(state == states[0] for state in states):
+                return
+            await people[0].turn(500)

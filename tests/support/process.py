@@ -1,5 +1,6 @@
 """The real program as a process, and plain HTTP to it."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -51,6 +52,7 @@ class Process:
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=self._log,
+            start_new_session=True,
         )
         self.folder = folder
         self.greeting = ""
@@ -62,8 +64,9 @@ class Process:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.child.poll() is None:
-            self.child.kill()
+        # Its workers too, which are of its group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait(STOP_SECONDS)
         if self.child.stdout is not None:
             self.child.stdout.close()

@@ -14,7 +14,6 @@ from chamberlain.rooms.create import RoomOptions
 from chamberlain.rooms.pipeline.submit import Txn
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
-from chamberlain.runtime.rng import Rng
 from chamberlain.store import leases, memberships, server_notices
 from chamberlain.store.database import Database
 from chamberlain.store.leases import Lease
@@ -32,14 +31,14 @@ class Notices:
     """Sends notices. `user_id` is the sender's."""
 
     def __init__(
-        self, db: Database, clock: Clock, rng: Rng, accounts: Accounts, rooms: Rooms, settings: Settings
+        self, db: Database, clock: Clock, holder: str, accounts: Accounts, rooms: Rooms, settings: Settings
     ) -> None:
         self._db = db
         self._clock = clock
         self._accounts = accounts
         self._rooms = rooms
         self._settings = settings
-        self._holder = rng.id(12)
+        self._holder = holder
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.user_id = make_user_id(settings.localpart, accounts.users.server_name)
 

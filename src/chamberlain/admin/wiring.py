@@ -44,6 +44,7 @@ def build_admin(
     db: Database,
     clock: Clock,
     rng: Rng,
+    holder: str,
     *,
     accounts: Accounts,
     rooms: Rooms,
@@ -61,9 +62,10 @@ def build_admin(
         db,
         clock,
         rng,
+        holder,
         [EvacuateRoom(db, leaving), EvacuateUser(db, leaving), Deactivate(db, leaving, end)],
     )
-    notices = Notices(db, clock, rng, accounts, rooms, server_notices)
+    notices = Notices(db, clock, holder, accounts, rooms, server_notices)
     _keep_sender(accounts, notices)
     rooms.membership.leave_guard = notices.guard_leave
     return Admin(

@@ -135,7 +135,7 @@ class _Worker:
         from chamberlain import app as composition
 
         try:
-            app = await composition.build(self._config)
+            app = await composition.build(self._config, worker=self._number)
         except (ConfigError, OSError) as problem:
             raise click.ClickException(str(problem)) from problem
         remember_name(self._config)

@@ -156,6 +156,7 @@ def build_federation(
     db: Database,
     clock: Clock,
     rng: Rng,
+    holder: str,
     remotes: Remotes,
     accounts: Accounts,
     devices: Devices,
@@ -168,10 +169,10 @@ def build_federation(
     """Make the services. `shared`: other workers use the same database; not `enabled`: nothing is sent."""
     name = remotes.server_name
     way = Way(db, clock, rng, remotes.client, remotes.gate, remotes.availability, name)
-    outbound = Outbound(way, rooms.heads, rng, enabled=enabled, shared=shared)
+    outbound = Outbound(way, rooms.heads, holder, enabled=enabled, shared=shared)
     return Federation(
         remotes,
-        inbound=Inbound(db, clock, rng, devices, rooms, sync, shared=shared),
+        inbound=Inbound(db, clock, holder, devices, rooms, sync, shared=shared),
         memberships=Memberships(db, accounts.users, rooms, remotes.handshakes, remotes.signing_key),
         device_updates=DeviceUpdates(db, clock, devices.for_servers, outbound.servers_in, name),
         room_reading=RoomReading(db, clock, rooms.heads, name),

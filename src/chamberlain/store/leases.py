@@ -52,9 +52,9 @@ async def release(tx: Write, lease: Lease) -> None:
     )
 
 
-async def release_all(tx: Write) -> None:
-    """Let every lease be taken at once: for the start of a server that is the only one on its database."""
-    await tx.run("UPDATE leases SET until = 0")
+async def release_held_by(tx: Write, holder: str) -> None:
+    """Let every lease of a holder be taken at once: for whoever takes the place of a dead one."""
+    await tx.run("UPDATE leases SET until = 0 WHERE holder = :holder", holder=holder)
 
 
 async def fence(tx: Write, lease: Lease) -> None:

@@ -11,7 +11,6 @@ from chamberlain.matrix.events import Draft, Event, build
 from chamberlain.matrix.signing import SigningKey
 from chamberlain.matrix.versions import V11
 from chamberlain.runtime.clock import Clock
-from chamberlain.runtime.rng import Rng
 from chamberlain.store import entering, staged
 from chamberlain.store.connect import open_database
 from chamberlain.store.database import Database
@@ -97,7 +96,7 @@ async def queues(db: Database, recorder: Recorder) -> AsyncIterator[RoomQueues]:
     """The only worker, on both databases."""
     for number in range(5):
         await db.write(make_room, f"!{number}")
-    made = RoomQueues(db, Clock(), Rng(), recorder, shared=False)
+    made = RoomQueues(db, Clock(), recorder, "worker", shared=False)
     yield made
     await made.close()
 
@@ -188,7 +187,7 @@ async def test_what_was_not_finished_is_done_again_by_the_next(
     assert not await is_done(db)
 
     later = Recorder()
-    successor = RoomQueues(db, Clock(), Rng(), later, shared=False)
+    successor = RoomQueues(db, Clock(), later, "worker", shared=False)
     await successor.start()
     await until(lambda: is_done(db))
     await successor.close()
@@ -201,7 +200,7 @@ async def test_an_event_that_always_fails_is_given_up_alone(
     """The others of the batch are accepted once it is tried one by one."""
     monkeypatch.setattr(room_queues, "RETRY_S", 0.01)
     await db.write(make_room, "!0")
-    queues = RoomQueues(db, Clock(), Rng(), recorder, shared=False)
+    queues = RoomQueues(db, Clock(), recorder, "worker", shared=False)
     recorder.poison.add("b")
     await stage(db, "!0", "a", "b", "c")
     await queues.start()
@@ -231,9 +230,9 @@ class TestSeveralWorkers:
         """Two of them, not started."""
         url = postgres.new_database()
         made = []
-        for _ in range(2):
+        for name in ("one", "two"):
             opened, recorder = await open_database(url, clock.now, shared=True), Recorder()
-            made.append((opened, RoomQueues(opened, clock, Rng(), recorder, shared=True), recorder))
+            made.append((opened, RoomQueues(opened, clock, recorder, name, shared=True), recorder))
         await made[0][0].write(make_room, "!0")
         yield made
         for opened, queues, _ in made:

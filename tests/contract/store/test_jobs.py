@@ -85,6 +85,19 @@ async def test_a_worker_that_lost_its_lease_writes_nothing(db: Database) -> None
     assert await db.write(leases.take, "job:J", "here", 5000, 6000) is not None
 
 
+async def test_who_takes_the_place_of_a_dead_worker_frees_its_leases(db: Database) -> None:
+    """Those of others stay held, and what the dead one may still write is refused."""
+    old = await db.write(leases.take, "a", "worker 1", 10, 20)
+    assert old is not None
+    await db.write(leases.take, "b", "worker 2", 10, 20)
+    await db.write(leases.release_held_by, "worker 1")
+
+    assert await db.write(leases.take, "a", "worker 1", 11, 21) is not None
+    assert await db.write(leases.take, "b", "worker 1", 11, 21) is None
+    with pytest.raises(LeaseLost):
+        await db.write(leases.fence, old)
+
+
 async def test_of_eight_takers_one_holds_the_lease(db: Database) -> None:
     """A lease has one holder."""
     taken = await asyncio.gather(*(db.write(leases.take, "l", f"w{n}", 10, 20) for n in range(8)))

@@ -5,7 +5,6 @@ Every scenario is told by client calls alone, so it can also be tried between tw
 workers on PostgreSQL.
 """
 
-import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +14,7 @@ import pytest
 
 from tests.support.authority import Authority
 from tests.support.chamberlain import Chamberlain
-from tests.support.neighbors import PATIENCE, Neighbor, Person, Program
+from tests.support.neighbors import Neighbor, Person, Program
 from tests.support.synapse import Synapse
 
 HERE = os.environ.get("E2E_HERE", "chamberlain")
@@ -126,35 +125,3 @@ async def ben(pair: tuple[Neighbor, Neighbor]) -> Person:
 async def dan(pair: tuple[Neighbor, Neighbor]) -> Person:
     """Another user of the other server."""
     return await newcomer(pair[1], "dan")
-
-
-def alias_of(ada: Person) -> str:
-    """The alias of her open room."""
-    return f"#open-{ada.user_id[1:]}"
-
-
-async def open_room(ada: Person, version: str = "11", **options: object) -> str:
-    """A public room with an alias; its id."""
-    localpart = alias_of(ada)[1:].split(":")[0]
-    return await ada.create_room(
-        preset="public_chat", room_version=version, room_alias_name=localpart, name="Open to all", **options
-    )
-
-
-async def shared_room(ada: Person, ben: Person, version: str = "11", **options: object) -> str:
-    """An open room with both in it, both knowing so; its id."""
-    room = await open_room(ada, version, **options)
-    await ben.join(alias_of(ada))
-    await ada.sees_member(room, ben, "join")
-    await ben.sees_member(room, ada, "join")
-    return room
-
-
-async def agree(room: str, *people: Person) -> None:
-    """Wait until their servers have the same state of the room."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            states = [await person.full_state(room) for person in people]
-            if all(state == states[0] for state in states):
-                return
-            await people[0].turn(500)

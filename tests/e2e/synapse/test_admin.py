@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.e2e.synapse.conftest import HERE, newcomer_name, shared_room
-from tests.support.neighbors import PATIENCE, Neighbor, Person
+from tests.e2e.synapse.conftest import HERE, newcomer_name
+from tests.support.neighbors import PATIENCE, Neighbor, Person, shared_room
 from tests.support.server import Client, path
 
 pytestmark = pytest.mark.skipif(HERE == "synapse", reason="Synapse has not all of these operations")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.api.devices.signing import Identity
-from tests.e2e.synapse.conftest import newcomer_name, shared_room
+from tests.e2e.synapse.conftest import newcomer_name
 from tests.support.encrypted import Encrypted, make_encrypted_room
-from tests.support.neighbors import Neighbor, Person
+from tests.support.neighbors import Neighbor, Person, shared_room
 from tests.support.server import path
 
 Pair = tuple[Encrypted, Encrypted]

@@ -1,7 +1,6 @@
 """What one server tells the users of the other who ask: rooms, spaces, aliases, people."""
 
-from tests.e2e.synapse.conftest import alias_of, open_room, shared_room
-from tests.support.neighbors import Person, join_path
+from tests.support.neighbors import Person, alias_of, join_path, open_room, shared_room
 from tests.support.server import path
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.synapse.conftest import HERE, agree
-from tests.support.neighbors import Person, join_path
+from tests.e2e.synapse.conftest import HERE
+from tests.support.neighbors import Person, agree, join_path
 from tests.support.server import path
 
 pytestmark = pytest.mark.parametrize("version", ["10", "11", "12"])

@@ -1,8 +1,7 @@
 """One server is away for a while; when it is back, both know what they would have known without."""
 
 from tests.api.devices.signing import Identity, devices_of
-from tests.e2e.synapse.conftest import agree, shared_room
-from tests.support.neighbors import Neighbor, Person
+from tests.support.neighbors import Neighbor, Person, agree, shared_room
 from tests.support.server import path
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.synapse.conftest import HERE, shared_room
-from tests.support.neighbors import Person
+from tests.e2e.synapse.conftest import HERE
+from tests.support.neighbors import Person, shared_room
 from tests.support.server import path
 
 of_one_worker = pytest.mark.skipif(HERE == "workers", reason="each worker knows of its own clients alone")

@@ -1,7 +1,6 @@
 """What users find in a room that was written on the other server."""
 
-from tests.e2e.synapse.conftest import alias_of, open_room, shared_room
-from tests.support.neighbors import Person
+from tests.support.neighbors import Person, alias_of, open_room, shared_room
 from tests.support.server import path
 
 

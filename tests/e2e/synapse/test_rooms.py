@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.e2e.synapse.conftest import agree, alias_of, open_room, shared_room
-from tests.support.neighbors import Person, join_path
+from tests.support.neighbors import Person, agree, alias_of, join_path, open_room, shared_room
 from tests.support.server import path
 
 MODERATOR = 50

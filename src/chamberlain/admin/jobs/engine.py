@@ -34,12 +34,14 @@ _log = get_logger("jobs")
 class Jobs:
     """The jobs of this server. Any worker may start, watch and cancel any of them."""
 
-    def __init__(self, db: Database, clock: Clock, rng: Rng, kinds_of_jobs: Iterable[JobKind]) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, rng: Rng, holder: str, kinds_of_jobs: Iterable[JobKind]
+    ) -> None:
         self._db = db
         self._clock = clock
         self._rng = rng
         self._kinds = {kind.name: kind for kind in kinds_of_jobs}
-        self._holder = rng.id(12)
+        self._holder = holder
         self._tasks = Tasks()
         self._running: set[str] = set()
         self._wake = asyncio.Event()
@@ -54,8 +56,6 @@ class Jobs:
 
     async def start_background(self) -> None:
         """Go on with the jobs that wait or that a dead worker has left."""
-        if self._db.dialect == "sqlite":
-            await self._db.write(leases.release_all)
         self._tasks.spawn("run jobs", self._run_forever())
         self._tasks.spawn("delete old jobs", self._sweep_forever())
 

@@ -13,7 +13,6 @@ from chamberlain.matrix.events import Event
 from chamberlain.matrix.versions import get_room_version
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.log import get_logger
-from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
 from chamberlain.store import entering, kinds, leases, outside, staged
 from chamberlain.store.database import Database
@@ -53,13 +52,13 @@ class _Entering(Exception):
 class RoomQueues:
     """Has staged PDUs accepted."""
 
-    def __init__(self, db: Database, clock: Clock, rng: Rng, accept: Accept, *, shared: bool) -> None:
-        """`shared`: other workers use the same database."""
+    def __init__(self, db: Database, clock: Clock, accept: Accept, holder: str, *, shared: bool) -> None:
+        """`shared`: other workers use the same database; `holder`: this one's name in leases."""
         self._db = db
         self._clock = clock
         self._accept = accept
         self._shared = shared
-        self._holder = rng.id(12)
+        self._holder = holder
         self._tasks = Tasks()
         self._waiting: deque[str] = deque()
         self._again: dict[str, bool] = {}

@@ -13,7 +13,6 @@ from chamberlain.federation.inbound.transactions import Transactions
 from chamberlain.federation.inbound.typing import IncomingTyping
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
-from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
 from chamberlain.store.database import Database
 from chamberlain.sync.wiring import Sync
@@ -28,7 +27,7 @@ class Inbound:
         self,
         db: Database,
         clock: Clock,
-        rng: Rng,
+        holder: str,
         devices: Devices,
         rooms: Rooms,
         sync: Sync,
@@ -51,7 +50,7 @@ class Inbound:
         )
         self.transactions = Transactions(db, clock, rooms.heads, edus)
         arrivals = Arrivals(rooms.heads, rooms.accept, rooms.outside)
-        self.room_queues = RoomQueues(db, clock, rng, arrivals, shared=shared)
+        self.room_queues = RoomQueues(db, clock, arrivals, holder, shared=shared)
         self._tasks = Tasks()
 
     async def start(self) -> None:

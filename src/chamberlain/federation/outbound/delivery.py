@@ -116,13 +116,12 @@ class Delivery:
 
     # ------------------------------------------------------------------------------------- what is to be sent
 
-    def restore(self, behind: Iterable[tuple[str, int]], with_edus: Iterable[str], cursor: int) -> None:
-        """Go on with what was left undone: servers and how far they were told, and those for which EDUs wait."""
+    def restore(self, behind: Iterable[tuple[str, int]]) -> None:
+        """Go on with what was left undone, before anything is added: servers, and how far they were told."""
         for name, sent in behind:
             lane = self.lanes[name] = Lane(name, sent)
             lane.has_missed = lane.is_recorded = lane.txn_is_stored = True
             self._move(lane)
-        self.add_edus(with_edus, cursor)
 
     def add_event(self, event: Arrival, servers: Sequence[str]) -> None:
         """An event is for these servers."""
@@ -290,6 +289,9 @@ class Delivery:
         _log.warning("a transaction was refused", destination=lane.name, txn=txn_id, reason=str(refused))
         if refused.status in HOPELESS:
             return True
+        if refused.status >= 500:
+            # It is not there, perhaps behind a proxy that is: availability knows how long to wait.
+            return False
         lane.retry_wait = min(max(2 * lane.retry_wait, REFUSED_WAIT_MS), LONGEST_REFUSED_WAIT_MS)
         lane.retry_at = self._clock.now() + lane.retry_wait
         return False

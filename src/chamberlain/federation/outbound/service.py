@@ -12,7 +12,6 @@ from chamberlain.federation.outbound.shard import Shard
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.rooms.pipeline.consequences import Arrived
 from chamberlain.rooms.pipeline.head import Heads
-from chamberlain.runtime.rng import Rng
 from chamberlain.store import cursors, kinds
 from chamberlain.store.database import Database
 from chamberlain.store.tx import Change
@@ -39,7 +38,7 @@ class Figures(msgspec.Struct, frozen=True):
 class Outbound:
     """Sends to other servers."""
 
-    def __init__(self, way: Way, heads: Heads, rng: Rng, *, enabled: bool, shared: bool) -> None:
+    def __init__(self, way: Way, heads: Heads, holder: str, *, enabled: bool, shared: bool) -> None:
         """`shared`: other workers use the same database; each of them has some of the shards."""
         self._way = way
         self._db: Database = way.db
@@ -47,7 +46,6 @@ class Outbound:
         self._servers = RoomServers(way.db, heads)
         self._newcomers: list[Callable[[str, Sequence[str]], None]] = []
         count = 1 if way.db.dialect == "sqlite" else SHARDS
-        holder = rng.id(12)
         self._shards = [
             Shard(way, index, count, holder, self._tell_newcomers, self._patience) for index in range(count)
         ]

@@ -19,7 +19,6 @@ RETRY_SECONDS: Final = 5.0
 TRIM_SECONDS: Final = 3_600.0
 EDUS_KEPT: Final = 10_000
 """So many EDUs wait for a server that does not answer; the oldest go."""
-_NEVER: Final = 2**62
 
 _log = get_logger("federation")
 
@@ -141,10 +140,8 @@ class Shard:
 
     async def _take(self) -> Lease | None:
         now = self._clock.now()
-        # There is no other worker on SQLite: what holds the lease is dead.
-        after = _NEVER if self._db.dialect == "sqlite" else now
         return await self._db.write(
-            leases.take, self._name, self._holder, after, now + round(LEASE_SECONDS * 1000)
+            leases.take, self._name, self._holder, now, now + round(LEASE_SECONDS * 1000)
         )
 
     async def _begin(self, lease: Lease) -> None:
@@ -155,21 +152,22 @@ class Shard:
             await self._db.write(outbox_queue.record, lease, cursor, {}, {})
         ledger = Ledger(self._db, lease, cursor, self.is_ours, self._newcomers)
         ahead = await self._db.snapshot(outbox_queue.list_sent_since, cursor)
-        self._delivery = delivery = Delivery(
+        delivery = Delivery(
             self._way,
             lease,
             lambda: ledger.save(delivery.safe_position(ledger.cursor)),
             self._lost.set,
             ahead,
         )
-        self._ledger = ledger
-        self.has_read = False
-        self._news.set()
         await self._db.write(outbox_queue.forget_ended, lease, cursor)
         await ledger.load()
         behind = [row for row in await self._db.snapshot(outbox_queue.list_behind) if self.is_ours(row[0])]
-        waiting = await self._db.snapshot(outbox.list_edu_destinations)
-        delivery.restore(behind, filter(self.is_ours, waiting), cursor)
+        # Whoever is told of now adds to what is restored: before that there must be no lanes.
+        self._ledger, self._delivery = ledger, delivery
+        self.has_read = False
+        self._news.set()
+        delivery.restore(behind)
+        await self._look_for_edus()
 
     async def _end(self, lease: Lease) -> None:
         ledger, delivery = self._ledger, self._delivery
