@@ -300,6 +300,21 @@ async def test_a_badly_signed_event_is_dropped(near: Server, alice: Client, peer
         await near.app.services.rooms.accept.receive(peer.name, forged)
 
 
+@pytest.mark.parametrize("version", ("1", "3", "10"))
+async def test_an_event_goes_by_its_own_id(near: Server, alice: Client, peer: Peer, version: str) -> None:
+    """It may have been staged by the rules of a version that another server claimed the room to have."""
+    room = peer.room(version).furnish()
+    await enter(near, peer, room, alice)
+    said = room.say(peer.user(), "hello")
+    renamed = Event.load(said.pdu, room.version, "$" + "x" * 43, room.room_id)
+
+    await accept(near, peer, [renamed])
+    assert await select(near, "SELECT event_id FROM events WHERE type = 'm.room.message'") == []
+
+    await accept(near, peer, [said])
+    assert (await timeline(alice, room.room_id))[-1] == said.event_id
+
+
 async def test_a_room_is_entered_anew(near: Server, alice: Client, peer: Peer) -> None:
     """Where all users here had left, the state comes anew from the others."""
     room = peer.room("10").furnish()

@@ -3,7 +3,13 @@
 from typing import Any
 
 from chamberlain.matrix.events import Event
-from chamberlain.matrix.hashes import content_hash_matches, decode_for, signed_bytes
+from chamberlain.matrix.hashes import (
+    content_hash_matches,
+    decode_for,
+    event_id_from,
+    reference_hash,
+    signed_bytes,
+)
 from chamberlain.matrix.ids import ServerName, find_server_of, is_valid_user_id
 from chamberlain.matrix.types import JsonObject
 
@@ -26,6 +32,13 @@ class SignedForm:
         if not isinstance(by_key, dict):
             return {}
         return {key_id: signature for key_id, signature in by_key.items() if isinstance(signature, str)}
+
+    def has_true_id(self) -> bool:
+        """Whether the event goes by its own id; one that was read by the rules of another room version may not."""
+        event = self.event
+        if not event.version.has_hash_event_ids:
+            return event.event_id == self.fields.get("event_id")
+        return event.event_id == event_id_from(reference_hash(self.message), event.version)
 
     def has_true_hash(self) -> bool:
         """Whether the content is what was hashed; if not, the event counts as redacted."""

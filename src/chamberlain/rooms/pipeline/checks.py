@@ -65,8 +65,11 @@ class _Claim:
         return False
 
     def judged(self, keys: Keys) -> Event | None:
-        """The event as it counts: whole, redacted where the hash is another one, None without good signatures."""
-        if not self.holds(keys):
+        """The event as it counts: whole, redacted where the hash is another one, None without good signatures.
+
+        What was staged while the room's version was only hearsay may go by an id that is not its own: None too.
+        """
+        if not self.form.has_true_id() or not self.holds(keys):
             return None
         return self.form.event if self.form.has_true_hash() else redact(self.form.event)
 
