@@ -97,9 +97,10 @@ def newcomer_name(name: str) -> str:
 
 
 async def newcomer(server: Neighbor, name: str) -> Person:
-    """A fresh user."""
+    """A fresh user, whose first sync is behind them: what they come to and leave at once is told, too."""
     user = await server.register(newcomer_name(name))
     assert isinstance(user, Person)
+    await user.turn()
     return user
 
 
