@@ -1,5 +1,5 @@
 # The dozen commands of this project. `make help` lists them; nothing but Python 3.11 or newer, make and pip is
-# needed. Everything is installed into .venv, from locks with hashes.
+# needed. Everything is installed into .venv (Synapse for the tests into .venv-synapse), from locks with hashes.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
