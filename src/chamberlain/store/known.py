@@ -155,6 +155,18 @@ async def has_edges(tx: Read, room_id: str) -> bool:
     )
 
 
+async def last_gaps(tx: Read, room_ids: Collection[str], upto: int) -> dict[str, int]:
+    """Give, by room, the position of the last event up to `upto` that arrived without what was before it."""
+    rows = await tx.all(
+        "SELECT b.room_id, MAX(e.position) FROM backward_edges b CROSS JOIN events e WHERE b.room_id = ANY(:rooms)"
+        " AND e.nid = b.referrer AND e.position > 0 AND e.position <= :upto AND e.rejected IS NULL"
+        " AND NOT e.soft_failed GROUP BY b.room_id",
+        rooms=list(room_ids),
+        upto=upto,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 # --------------------------------------------------------------------------------------- waiting redactions
 
 

@@ -1,6 +1,6 @@
 """The timelines of rooms: the newest events that the viewer may see and wants (client-server API, Syncing)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from chamberlain.rooms.stream_tokens import StreamToken
 from chamberlain.rooms.visible import visible_events
 from chamberlain.store.events import StoredEvent, list_arrived
+from chamberlain.store.known import last_gaps
 from chamberlain.store.sync import timelines
 from chamberlain.store.tx import Read
 from chamberlain.sync.assemble.block import Ask
@@ -97,6 +98,18 @@ async def _take(
             timeline.events = timeline.events[len(timeline.events) - ask.limit :]
             if not timeline.events:
                 timeline.oldest = newest
+    await _cut_at_gaps(tx, found)
+
+
+async def _cut_at_gaps(tx: Read, found: Mapping[str, Timeline]) -> None:
+    """Have no timeline go on across a stretch of history that is not here: `prev_batch` leads into it."""
+    rooms = [room_id for room_id, timeline in found.items() if len(timeline.events) > 1]
+    upto = max((timeline.upto for timeline in found.values()), default=0)
+    for room_id, gap in (await last_gaps(tx, rooms, upto)).items() if rooms else ():
+        timeline = found[room_id]
+        shown = [event for event in timeline.events if (event.position or 0) >= gap]
+        if 0 < len(shown) < len(timeline.events):
+            timeline.events, timeline.limited = shown, True
 
 
 async def _sift(tx: Read, ask: Ask, found: dict[str, Timeline], pages: dict[str, list[StoredEvent]]) -> None:
