@@ -563,3 +563,26 @@ async def test_a_room_that_was_left_before_its_members_were_known_comes_anew(
     assert await select(near, "SELECT server FROM partial_room_servers") == []
     assert await select(near, "SELECT room_id FROM partial_rooms WHERE completed IS NULL") == []
     assert peer.user() in (await alice.get(path("rooms", room.room_id, "joined_members"))).ok()["joined"]
+
+
+async def test_what_the_state_says_counts_before_what_the_join_cites(
+    near: Server, alice: Client, peer: Peer
+) -> None:
+    """Where the join rule changed while alice was on her way, there is one rule all the same, the later one."""
+    room = peer.room("10").furnish()
+    peer.keys.setdefault("near.test", near.app.services.federation.remotes.signing_key)
+    join = room.build("m.room.member", alice.user_id, {"membership": "join"}, alice.user_id)
+    room.send("m.room.join_rules", peer.user(), {"join_rule": "public", "new": True}, "")
+    state = [event_id for (kind, _), event_id in room.state.items() if kind != "m.room.member"]
+
+    await near.app.services.rooms.imports.join(
+        peer.name,
+        room.version,
+        join,
+        [room.events[event_id].pdu for event_id in state],
+        [room.events[event_id].pdu for event_id in room.auth_chain([*state, *join.auth_events])],
+        members_omitted=True,
+        servers=[peer.name],
+    )
+
+    assert (await alice.state(room.room_id, "m.room.join_rules")).ok()["new"]

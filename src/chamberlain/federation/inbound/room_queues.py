@@ -25,6 +25,8 @@ ROOMS_AT_ONCE: Final = 64
 """Most of the time a room that takes long waits for other servers."""
 BATCH: Final = 50
 """About so many PDUs of a room, and the next room has its turn."""
+TRIES: Final = 5
+"""How often an event that fails alone is tried before it is given up."""
 RETRY_S: Final = 5.0
 """When a room is tried again after an unexpected failure."""
 LEASE_S: Final = 20.0
@@ -65,6 +67,8 @@ class RoomQueues:
         """The rooms that wait or are worked on, each with whether more came while it was worked on."""
         self._failed: set[str] = set()
         """Rooms whose first events come one by one, as together they failed."""
+        self._tries: dict[str, int] = {}
+        """How often events failed alone."""
         self._leases: dict[str, Lease] = {}
         self._running = 0
         self._is_open = False
@@ -152,6 +156,9 @@ class RoomQueues:
             await self._release(room_id)
             return False
         lease = await self._lease(room_id)
+        if lease is not None:
+            # What waited before the lease was held may be done by now.
+            version, arrivals = await self._db.read(_load, room_id, BATCH, self._clock.now())
         if version is not None:
             for origin, events in _by_origin(arrivals, version, room_id):
                 await self._hand_over(origin, room_id, events)
@@ -174,6 +181,11 @@ class RoomQueues:
             try:
                 await self._accept.accept(origin, room_id, [event])
             except Exception:
+                tries = self._tries.pop(event.event_id, 0) + 1
+                if tries < TRIES:
+                    # It may be the database, and no fault of the event.
+                    self._tries[event.event_id] = tries
+                    raise
                 _log.exception("an event was given up", room=room_id, event_id=event.event_id)
 
     # ---------------------------------------------------------------------------------------------- leases

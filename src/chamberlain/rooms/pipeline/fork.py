@@ -39,6 +39,8 @@ from chamberlain.store.state.read import get_many
 from chamberlain.store.state.write import View
 from chamberlain.store.tx import Read
 
+MERGED: Final = 20
+"""Up to so many ends of a room are resolved together; with more of them, the newest is with what the others came to."""
 ANCESTORS: Final = 200
 """How many events without effect are passed through to find the extremities behind them."""
 
@@ -251,7 +253,11 @@ class Forking:
     async def _change_state(self, chain: Chain, fork: Fork, own: View, nid: int) -> None:
         """The current state is what all extremities come to together."""
         others = [extremity.nid for extremity in chain.extremities if extremity.nid != nid]
-        views = [*(await self._db.snapshot(after, others)), own] if others else [own]
+        if len(others) > MERGED:
+            # What all of them but this one came to stands in the current state: whoever makes many ends pays little.
+            views = [View(chain.head.point), own]
+        else:
+            views = [*(await self._db.snapshot(after, others)), own] if others else [own]
         merged = await self._resolve.merge(chain.head.version, views, chain.head.point)
         changes = await self._db.snapshot(changes_to, chain.head.point, merged)
         fork.changes = changes

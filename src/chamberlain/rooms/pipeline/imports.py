@@ -57,6 +57,7 @@ class _Pdu(msgspec.Struct, frozen=True, gc=False):
     """An event of another server as it is kept in memory: a large room has many."""
 
     pdu: bytes
+    key: StateKey | None
     needed: tuple[EventID, ...]
 
 
@@ -165,11 +166,12 @@ class Imports:
     ) -> _Room:
         told = await asyncio.to_thread(_index, state, version, join.room_id)
         everything = await asyncio.to_thread(_index, auth_chain, version, join.room_id) | told
-        everything[join.event_id] = _Pdu(join.pdu, needed(join))
+        everything[join.event_id] = _Pdu(join.pdu, join.key, needed(join))
         room = _Room(version, join)
-        # What the join cites was in the state when it was made, whether or not it was left out.
-        cited = set(join.auth_events) if members_omitted else set()
-        in_state = (told.keys() | cited) - {join.event_id}
+        # What the join cites was in the state when it was made: where that part is left out, it still counts.
+        keys = {one.key for one in told.values()}
+        cited = {name for name in join.auth_events if name in everything and everything[name].key not in keys}
+        in_state = (told.keys() | (cited if members_omitted else set())) - {join.event_id}
         order = await asyncio.to_thread(in_order, {name: one.needed for name, one in everything.items()})
         for part in _parts(order, EVENTS_AT_ONCE):
             await self._keep(
@@ -335,7 +337,7 @@ def _index(pdus: Iterable[bytes], version: RoomVersion, room_id: str) -> dict[Ev
     found: dict[EventID, _Pdu] = {}
     for pdu in pdus:
         for event in parse_all([pdu], version, room_id):
-            found[event.event_id] = _Pdu(event.pdu, needed(event))
+            found[event.event_id] = _Pdu(event.pdu, event.key, needed(event))
     return found
 
 
