@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import time
 from pathlib import Path
 
 import orjson
@@ -191,10 +192,33 @@ def test_alike_workers_on_postgresql(tmp_path: Path, postgres: Postgres) -> None
     assert server.log().count("stopped") >= 2
 
 
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path, postgres: Postgres) -> None:
+    """Killed without a word, it leaves no process behind, and the next start finds the data folder free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ("--workers", "2", "--port", str(port), "--database", postgres.new_database())
+    with Process(tmp_path, *options) as server:
+        pids = _wait_for_workers(server, 2)
+
+        os.kill(server.child.pid, signal.SIGKILL)
+
+        deadline = time.monotonic() + 30
+        while any(map(_is_running, pids)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not any(map(_is_running, pids))
+
+
+def _is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended; one that nobody waited for has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def _wait_for_workers(server: Process, count: int) -> set[int]:
     """The process ids of all workers that ever said that they are ready, once there are `count`."""
-    import time
-
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         pids = {int(pid) for pid in re.findall(r"ready .*?pid=(\d+)", server.log())}

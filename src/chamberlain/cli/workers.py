@@ -1,5 +1,6 @@
 """Several alike workers on one machine: forked, watched, started again when they die, stopped together."""
 
+import ctypes
 import os
 import signal
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from chamberlain.runtime.log import get_logger
 
 SHORT_LIFE = 5.0
 """Seconds; a worker that ends sooner died young."""
+PR_SET_PDEATHSIG = 1
+"""What `prctl` calls the signal at the death of the parent."""
 DEATHS_IN_A_ROW = 5
 """So many young deaths, one after the other, are no accident: the others are ended too."""
 
@@ -64,12 +67,14 @@ class _Family:
         return serves
 
     def _fork(self, number: int, ready: Callable[[], None] = lambda: None) -> None:
+        parent = os.getpid()
         pid = os.fork()
         if pid:
             self._children[pid] = (number, self._clock.monotonic())
             return
         status = 1
         try:
+            _end_with(parent)
             for name in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(name, signal.SIG_DFL)
             self._work(number, ready)
@@ -88,6 +93,15 @@ class _Family:
                 os.kill(pid, name)
             except ProcessLookupError:
                 continue
+
+
+def _end_with(parent: int) -> None:
+    """Have this process told to stop when its parent dies, were it by `kill -9`; on Linux, which alone can do that."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def run(count: int, work: Work) -> None:
