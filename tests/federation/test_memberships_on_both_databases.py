@@ -45,6 +45,9 @@ async def seen(reader: Client, section: str, room_id: str) -> dict[str, Any]:
         return room_id in answer.get("rooms", {}).get(section, {})
 
     answer = await reader.sync_until(is_there)
+    if section == "join":
+        # All members are known once this is answered.
+        await members(reader, room_id)
     await assert_incremental_equals_full(reader)
     return answer
 

@@ -195,7 +195,7 @@ async def test_a_lost_answer_is_asked_for_again(
 async def test_after_a_crash_the_same_transaction_is_repeated(
     wire: Wire, tmp_path: Path, clock: FakeClock, near: Server, room: str, peer: Peer, alice: Client
 ) -> None:
-    """Killed between the sending and the answer, and with more to send: nothing is lost, nothing is new."""
+    """Killed between the sending and the answer, and with more to send: nothing is lost."""
     stuck = asyncio.Event()
 
     async def never(asked: Asked, honest: Any) -> Any:
@@ -211,7 +211,12 @@ async def test_after_a_crash_the_same_transaction_is_repeated(
     peer.transactions.clear()
     await wire.add("near.test", tmp_path / "copy", clock=clock)
 
-    await until_said(peer, "one", "two")
+    async def has_heard_all() -> bool:
+        return "two" in said_to(peer)
+
+    await until(has_heard_all)
+    # How far a server was told is saved in a while: an event may come once more, which its id makes harmless.
+    assert set(said_to(peer)) == {"one", "two"}
     sent = [passing for passing in wire.passed if "/send/" in passing.target]
     assert sent[0].target == sent[1].target and sent[0].body == sent[1].body
     stuck.set()
@@ -420,8 +425,11 @@ async def test_servers_that_are_not_talked_to_get_nothing(
     await server.app.services.db.write(add_edu, "peer.test", b'{"content":{},"edu_type":"x"}')
     await settle(server)
 
+    async def nothing_waits() -> bool:
+        return await server.app.services.db.read(outbox.list_edu_destinations) == []
+
+    await until(nothing_waits)
     assert peer.asked == []
-    assert await server.app.services.db.read(outbox.list_edu_destinations) == []
 
 
 async def test_the_servers_in_a_room_are_known(near: Server, room: str, peer: Peer, alice: Client) -> None:
