@@ -5,7 +5,7 @@ from typing import Any
 from tests.federation.test_outbound import near, pass_time, peer, room, said_to, settle, until_said
 from tests.support.clock import FakeClock
 from tests.support.peer import Peer
-from tests.support.server import Client, Server
+from tests.support.server import Client, Server, until
 from tests.support.wire import Wire
 
 __all__ = ["near", "peer", "room"]
@@ -40,6 +40,10 @@ async def test_a_server_that_fails_is_seen_and_reset(
     async def failing() -> Any:
         return (await root.get(f"{SYNAPSE}/peer.test")).ok()
 
+    async def is_written() -> bool:
+        return (await failing())["failure_ts"] is not None
+
+    await until(is_written)
     seen = await failing()
     assert seen["failure_ts"] == seen["retry_last_ts"] == clock.now()
     assert seen["retry_interval"] > 0 and seen["last_successful_stream_ordering"] == sent
@@ -50,7 +54,10 @@ async def test_a_server_that_fails_is_seen_and_reset(
     await pass_time(clock, 2, lambda: len(said_to(peer)) >= 2)
     await settle(near)
 
-    assert (await failing())["retry_interval"] == 0
+    async def is_well() -> bool:
+        return (await failing())["retry_interval"] == 0
+
+    await until(is_well)
     assert said_to(peer) == ["one", "two"]
 
 

@@ -89,14 +89,14 @@ async def test_members_that_do_not_come(lobby: Lobby, answer: Any) -> None:
     assert "@alice:near.test" in await lobby.members()
 
     lobby.peer.lies.clear()
-    await until(lobby.are_known, seconds=30)
+    await until(lobby.are_known)
 
 
 async def test_an_honest_server(lobby: Lobby) -> None:
     """All members are there after a while."""
     await lobby.enter()
 
-    await until(lobby.are_known, seconds=30)
+    await until(lobby.are_known)
     assert len(await lobby.members()) == 8
 
 
@@ -123,7 +123,7 @@ async def test_what_is_slipped_in_with_the_members(lobby: Lobby) -> None:
         "auth_chain": [orjson.Fragment(room.events[found].pdu) for found in room.auth_chain(told.values())],
     }
 
-    await until(lobby.are_known, seconds=30)
+    await until(lobby.are_known)
 
     assert "@alice:near.test" in await lobby.members()
     assert (await lobby.alice.state(room.room_id, "m.room.topic")).status == 404

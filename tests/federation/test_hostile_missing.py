@@ -312,7 +312,7 @@ async def test_a_slow_server_holds_up_no_other_room(siege: Siege, tmp_path: Path
     async def arrived() -> bool:
         return (await siege.alice.get(path("rooms", other.room_id, "event", event.event_id))).status == 200
 
-    await until(arrived, seconds=5)
+    await until(arrived)
     async with asyncio.timeout(5):
         await siege.alice.say(siege.room.room_id, "still here")
         await siege.alice.sync()

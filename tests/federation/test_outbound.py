@@ -37,6 +37,7 @@ async def room(near: Server, peer: Peer, alice: Client) -> str:
     """A public room of `alice` with `@eve:peer.test` in it, of which the peer has heard nothing yet."""
     room_id = await alice.create_room(preset="public_chat")
     await join_as(near, room_id, peer.user())
+    await settle(near)
     return room_id
 
 
@@ -72,7 +73,7 @@ async def until_said(peer: Peer, *texts: str) -> None:
         return len(said_to(peer)) >= len(texts)
 
     try:
-        await until(done, seconds=30)
+        await until(done)
     finally:
         assert said_to(peer) == list(texts)
 
@@ -93,9 +94,9 @@ async def settle(server: Server) -> None:
 
     async def is_quiet() -> bool:
         figures = outbound.figures()
-        return figures.unread == 0 and figures.destinations == figures.resting
+        return figures.shards > 0 and figures.unread == 0 and figures.destinations == figures.resting
 
-    await until(is_quiet, seconds=30)
+    await until(is_quiet)
 
 
 # ------------------------------------------------------------------------------------------------- transactions
@@ -568,11 +569,11 @@ async def test_typing_is_told(clock: FakeClock, near: Server, room: str, peer: P
     """That it begins, that it goes on, and that it ends."""
     target = path("rooms", room, "typing", alice.user_id)
     (await alice.put(target, {"typing": True, "timeout": 60_000})).ok()
-    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 1), seconds=30)
+    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 1))
     await clock.advance(26)
-    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 2), seconds=30)
+    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 2))
     (await alice.put(target, {"typing": False})).ok()
-    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 3), seconds=30)
+    await until(lambda: truth(len(edus_to(peer, "m.typing")) == 3))
 
     told = [(edu["user_id"], edu["typing"]) for edu in edus_to(peer, "m.typing")]
     assert told == [(alice.user_id, True), (alice.user_id, True), (alice.user_id, False)]

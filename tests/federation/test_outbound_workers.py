@@ -51,7 +51,7 @@ async def test_each_destination_has_one_sender(
         await asyncio.sleep(0.01)
         return all(text in said_to(peer) for peer in peers)
 
-    await until(lambda: all_have("one"), seconds=60)
+    await until(lambda: all_have("one"))
     dead, living = one, two
     for server in (dead, living):
         assert any(shard.delivery for shard in server.app.services.federation.outbound._shards)
@@ -64,7 +64,7 @@ async def test_each_destination_has_one_sender(
         await clock.advance(1)
         return await all_have("two")
 
-    await until(have_two, seconds=60)
+    await until(have_two)
     for peer in peers:
         assert said_to(peer) == ["one", "two"]
 

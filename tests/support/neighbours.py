@@ -48,7 +48,7 @@ class Neighbours:
             assert (await self.do(user, "POST", "join")).status == 200
             await self.run()
         for user in self.users[::2]:
-            await until(partial(self._knows_all, user), seconds=60)
+            await until(partial(self._knows_all, user))
         await self.wait_until_quiet()
         for name in self.names:
             self.founding.update(await self.timeline(name))

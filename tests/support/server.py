@@ -219,8 +219,8 @@ class Server(Homeserver):
         return await call(self.app.asgi, method, target, headers, body)
 
 
-async def until(condition: Any, *, seconds: float = 10) -> None:
-    """Return when `await condition()` is true; let everything else run meanwhile."""
+async def until(condition: Any, *, seconds: float = 60) -> None:
+    """Return when `await condition()` is true; the databases' threads get a turn between two looks at it."""
     async with asyncio.timeout(seconds):
         while not await condition():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)

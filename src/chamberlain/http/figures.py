@@ -66,6 +66,7 @@ class Figures(Collector):
     def _collect_outbound(self) -> Iterator[Metric]:
         sending = self._outbound.figures()
         for name, documentation, value in (
+            ("outbound_shards", "Parts of all destinations that are seen to here.", sending.shards),
             ("outbound_destinations", "Servers for which something waits here.", sending.destinations),
             ("outbound_destinations_failing", "Servers that are left alone for a while.", sending.resting),
             (

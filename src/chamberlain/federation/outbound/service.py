@@ -24,6 +24,8 @@ PATIENCE_SECONDS: Final = 1.0
 class Figures(msgspec.Struct, frozen=True):
     """What this worker has to send. `pdus`: those in memory; `behind`: destinations of which the database has more."""
 
+    shards: int
+    """How many parts of all destinations are seen to here."""
     destinations: int
     behind: int
     resting: int
@@ -102,6 +104,7 @@ class Outbound:
             for lane in shard.delivery.lanes.values()
         ]
         return Figures(
+            shards=self._held,
             destinations=len(lanes),
             behind=sum(lane.has_missed or lane.upto is not None for lane in lanes),
             resting=sum(len(shard.delivery.resting) for shard in self._shards if shard.delivery is not None),
@@ -139,8 +142,12 @@ class Outbound:
     def _patience(self, held: int | None = None) -> float:
         """How many seconds to let others take a shard first: who has fewer of them (`held`, or as it is) should."""
         if held is None:
-            held = sum(shard.delivery is not None for shard in self._shards)
+            held = self._held
         return PATIENCE_SECONDS * held if self._shared else 0.0
+
+    @property
+    def _held(self) -> int:
+        return sum(shard.delivery is not None for shard in self._shards)
 
     def _recovered(self, server: str) -> None:
         for shard in self._shards:
