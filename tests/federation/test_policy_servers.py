@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from chamberlain.config.well_known import WellKnown
-from chamberlain.federation.policy_servers import REST_S, TIMEOUT_S, AskedPolicyServers
+from chamberlain.federation import policy_servers
+from chamberlain.federation.policy_servers import PATH, REST_S, TIMEOUT_S, AskedPolicyServers
 from chamberlain.federation.transport import TransportAnswer
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.event_signatures import SignedForm
@@ -16,6 +17,8 @@ from chamberlain.matrix.events import Event
 from chamberlain.matrix.policy import KEY_ID, PolicyServer, has_signed
 from chamberlain.matrix.remote_errors import Unreachable
 from chamberlain.matrix.signing import SigningKey
+from chamberlain.rooms.pipeline.away import AT_ONCE
+from chamberlain.rooms.pipeline.chain import PREV_EVENTS
 from chamberlain.store.events import find_event
 from tests.federation.test_accept import accept, enter, timeline
 from tests.support.clock import FakeClock
@@ -24,7 +27,7 @@ from tests.support.nobody import NoClient
 from tests.support.peer import Asked, Peer
 from tests.support.peer_room import PeerRoom
 from tests.support.server import Client, Server, until
-from tests.support.wire import Wire
+from tests.support.wire import Passing, Wire
 
 KEY = SigningKey(bytes(range(1, 33)), "policy_server")
 POLICY = {"via": "peer.test", "public_keys": {"ed25519": KEY.verify_key().to_base64()}}
@@ -50,7 +53,7 @@ def peer(wire: Wire) -> Peer:
 @pytest.fixture
 async def room(near: Server, alice: Client, peer: Peer) -> PeerRoom:
     """A room with a policy server, in which Alice has power."""
-    made = peer.room("11").furnish(users={peer.user(): 100, alice.user_id: 100})
+    made = peer.room("11").furnish(users={peer.user(): 100, alice.user_id: 99})
     made.send("m.room.policy", peer.user(), POLICY, state_key="")
     await enter(near, peer, made, alice)
     return made
@@ -102,6 +105,134 @@ async def test_what_it_refuses_is_not_sent(near: Server, alice: Client, peer: Pe
     assert await timeline(alice, room.room_id) == before + sent
 
 
+class Held:
+    """The policy server's answers wait to be let go."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.asked = 0
+        self._go = asyncio.Semaphore(0)
+        wire.before = self._before
+
+    async def _before(self, passing: Passing) -> None:
+        if passing.target == PATH:
+            self.asked += 1
+            await self._go.acquire()
+
+    def let_go(self, answers: int = 1_000) -> None:
+        """So many answers may come."""
+        for _ in range(answers):
+            self._go.release()
+
+    async def has_been_asked(self, times: int = 1) -> None:
+        """Wait for so many questions."""
+
+        async def enough() -> bool:
+            return self.asked >= times
+
+        await until(enough, seconds=60)
+
+
+@pytest.fixture
+def held(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Held:
+    """A policy server that takes its time, and is given it."""
+    monkeypatch.setattr(policy_servers, "TIMEOUT_S", 300.0)
+    return Held(wire)
+
+
+async def test_the_room_goes_on_while_it_is_asked(
+    held: Held, near: Server, alice: Client, peer: Peer, room: PeerRoom
+) -> None:
+    """Others' events come in; what was signed for another place in the room then is on a fork, once."""
+    path = f"rooms/{room.room_id}/send/m.room.message/once"
+    sending = asyncio.ensure_future(alice.put(path, {"msgtype": "m.text", "body": "hello"}))
+    await held.has_been_asked()
+
+    signed = _signed(room, room.build("m.room.message", peer.user(), {"body": "meanwhile"}))
+    room.put(signed)
+    await accept(near, peer, [signed])
+    assert (await timeline(alice, room.room_id))[-1] == signed.event_id
+    assert not sending.done()
+    repeated = asyncio.ensure_future(alice.put(path, {"msgtype": "m.text", "body": "hello"}))
+    held.let_go()
+
+    sent = (await sending).ok()["event_id"]
+    assert (await repeated).ok() == {"event_id": sent}
+    assert (await timeline(alice, room.room_id))[-2:] == [signed.event_id, sent]
+    assert signed.event_id not in (await stored(near, sent)).prev_events
+    await until(lambda: _has_come(peer, "m.room.message"))
+    own = (await alice.get(f"rooms/{room.room_id}/event/{sent}")).ok()
+    assert own["unsigned"]["transaction_id"] == "once"
+    # After a restart the database tells.
+    near.app.services.rooms.submit._txns.clear()
+    held.asked = 0
+    assert (await alice.put(path, {"msgtype": "m.text", "body": "hello"})).ok() == {"event_id": sent}
+    assert (await stored(near, await alice.say(room.room_id, "after"))).prev_events == (signed.event_id, sent)
+
+
+async def test_it_can_be_got_rid_of_while_it_hangs(
+    held: Held, alice: Client, peer: Peer, room: PeerRoom
+) -> None:
+    """And whoever sends after that does not wait for those who wait."""
+    sending = asyncio.ensure_future(alice.say(room.room_id, "hello"))
+    await held.has_been_asked()
+
+    gone = await alice.set_state(room.room_id, "m.room.policy", {})
+    after = await alice.say(room.room_id, "after")
+    assert (await timeline(alice, room.room_id))[-2:] == [gone, after]
+
+    held.let_go()
+    sent = await sending
+    assert sorted((await timeline(alice, room.room_id))[-3:]) == sorted([gone, after, sent])
+
+
+async def test_state_that_was_overtaken(
+    held: Held, near: Server, alice: Client, peer: Peer, room: PeerRoom
+) -> None:
+    """The room's state is what both come to; who may not any more when the answer comes is refused."""
+    naming = asyncio.ensure_future(alice.set_state(room.room_id, "m.room.name", {"name": "A room"}))
+    await held.has_been_asked()
+    topic = _signed(room, room.build("m.room.topic", peer.user(), {"topic": "Tea"}, state_key=""))
+    room.put(topic)
+    await accept(near, peer, [topic])
+    held.let_go(1)
+    await naming
+    assert (await alice.state(room.room_id, "m.room.name")).ok() == {"name": "A room"}
+    assert (await alice.state(room.room_id, "m.room.topic")).ok() == {"topic": "Tea"}
+
+    before = await timeline(alice, room.room_id)
+    sending = asyncio.ensure_future(
+        alice.put(f"rooms/{room.room_id}/send/m.room.message/once", {"body": "hello"})
+    )
+    await held.has_been_asked(2)
+    ban = _signed(
+        room, room.build("m.room.member", peer.user(), {"membership": "ban"}, state_key=alice.user_id)
+    )
+    room.put(ban)
+    await accept(near, peer, [ban])
+    held.let_go()
+    (await sending).error(403, "M_FORBIDDEN")
+    assert await timeline(alice, room.room_id) == [*before, ban.event_id]
+
+
+async def test_many_who_send_at_once(
+    held: Held, near: Server, alice: Client, peer: Peer, room: PeerRoom
+) -> None:
+    """It is asked about some of them at a time, and all are sent."""
+    before = await timeline(alice, room.room_id)
+    sending = [asyncio.ensure_future(alice.say(room.room_id, f"message {n}")) for n in range(AT_ONCE + 5)]
+    await held.has_been_asked(AT_ONCE)
+    # Whoever needs no signature is not behind them.
+    same = await alice.set_state(room.room_id, "m.room.policy", POLICY | {"more": True})
+    assert held.asked == AT_ONCE
+
+    held.let_go()
+    sent = await asyncio.gather(*sending)
+    assert len(set(sent)) == AT_ONCE + 5
+    assert sorted(await timeline(alice, room.room_id)) == sorted([*before, same, *sent])
+    last = await stored(near, await alice.say(room.room_id, "after"))
+    assert len(last.prev_events) <= PREV_EVENTS
+
+
 async def test_one_that_does_not_sign_well(alice: Client, peer: Peer, room: PeerRoom) -> None:
     """Another key than the room names, nonsense, errors about us, silence: nothing is sent."""
     before = await timeline(alice, room.room_id)
@@ -143,11 +274,7 @@ async def test_what_comes_in_is_checked(near: Server, alice: Client, peer: Peer,
     """A good signature is enough; without one the policy server is asked, and what it refuses is not shown."""
     peer.asked.clear()
     signed = room.build("m.room.message", peer.user(), {"body": "spam, but signed"})
-    signed = Event.from_dict(
-        orjson.loads(signed.pdu)
-        | {"signatures": _with(signed, {KEY_ID: KEY.sign(SignedForm(signed).message)})},
-        room.version,
-    )
+    signed = _signed(room, signed)
     room.put(signed)
     await accept(near, peer, [signed])
     assert asked(peer) == []
@@ -221,6 +348,12 @@ def _come(peer: Peer) -> list[Any]:
 
 async def _has_come(peer: Peer, kind: str) -> bool:
     return any(pdu["type"] == kind for pdu in _come(peer))
+
+
+def _signed(room: PeerRoom, event: Event) -> Event:
+    """The event with the policy server's signature."""
+    signatures = _with(event, {KEY_ID: KEY.sign(SignedForm(event).message)})
+    return Event.from_dict(orjson.loads(event.pdu) | {"signatures": signatures}, room.version)
 
 
 def _with(event: Event, more: dict[str, str]) -> Any:

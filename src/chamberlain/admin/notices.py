@@ -11,7 +11,7 @@ from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.ids import EventID, RoomID, UserID, make_user_id
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.create import RoomOptions
-from chamberlain.rooms.pipeline.submit import Txn
+from chamberlain.rooms.pipeline.waiting import Txn
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import leases, memberships, server_notices

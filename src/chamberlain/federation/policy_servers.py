@@ -16,10 +16,11 @@ from chamberlain.runtime.clock import Clock
 
 PATH: Final = "/_matrix/policy/v1/sign"
 TIMEOUT_S: Final = 8.0
-"""Seconds that a policy server has for one event: the sender waits, and the room with them."""
+"""Seconds that a policy server has for one event: the sender waits."""
 REST_S: Final = 10.0
-"""Seconds in which a policy server that gave no answer is not asked again, so that a room does not stand still."""
+"""Seconds in which a policy server that gave no answer is not asked again, so that senders do not wait for nothing."""
 AT_ONCE: Final = 20
+"""How many events one policy server is asked about at once; others do not wait for it."""
 MAX_BYTES: Final = 64 * 1024
 _ABOUT_US: Final = frozenset(
     {ErrCode.UNKNOWN_TOKEN, ErrCode.MISSING_TOKEN, ErrCode.UNAUTHORIZED, ErrCode.UNRECOGNIZED}
@@ -33,13 +34,17 @@ class AskedPolicyServers:
     def __init__(self, client: FederationClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places: Cache[str, asyncio.Semaphore] = Cache(1_000)
         self._resting: Cache[str, float] = Cache(1_000)
         """Until when, by the monotonic clock."""
 
     async def sign(self, server: PolicyServer, event: Event) -> Event:
         """As `PolicyServers.sign`."""
-        async with self._places:
+        places = self._places.get(server.name)
+        if places is None:
+            places = asyncio.Semaphore(AT_ONCE)
+            self._places.set(server.name, places)
+        async with places:
             if self._clock.monotonic() < self._resting.get(server.name, 0.0):
                 raise _unreachable(server)
             try:

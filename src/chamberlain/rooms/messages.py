@@ -11,7 +11,8 @@ from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.invites import Invites
 from chamberlain.rooms.joined import is_ours
 from chamberlain.rooms.pipeline.head import Heads
-from chamberlain.rooms.pipeline.submit import Submit, Txn
+from chamberlain.rooms.pipeline.submit import Submit
+from chamberlain.rooms.pipeline.waiting import Txn
 from chamberlain.store import events, relations
 from chamberlain.store.database import Database
 

@@ -43,8 +43,7 @@ class Templates:
             state_key=target,
             origin_server_ts=self._clock.now(),
         )
-        event, _ = await self._drafting.make(chain, draft)
-        return event
+        return (await self._drafting.make(chain, draft)).event
 
     async def make(self, room_id: str, user_id: str, content: JsonObject) -> JsonObject:
         """Give what a user's server makes a member event of: no id, no hash, no signature.

@@ -17,6 +17,7 @@ from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.mutual import Mutual
 from chamberlain.rooms.outside import Outside
 from chamberlain.rooms.pipeline.accept import Accept
+from chamberlain.rooms.pipeline.away import Away
 from chamberlain.rooms.pipeline.backfill import Backfill
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.completion import Completion
@@ -205,11 +206,12 @@ def build_rooms(
     notifications = Notifications(db, heads, rulesets, server_name)
     ids = EventIds(db)
     policy = Policy(db, heads, policy_servers)
-    submit = Submit(db, clock, tasks, heads, drafting, notifications, server_name, ids, policy)
-    checks = Checks(key_ring, clock)
     outliers = Outliers(db, clock, ids)
-    fetch = Fetch(db, remotes, checks, outliers)
     forking = Forking(db, clock, heads, ids, Resolve(db), notifications, server_name)
+    away = Away(db, outliers, forking)
+    submit = Submit(db, clock, tasks, heads, drafting, notifications, server_name, ids, policy, away)
+    checks = Checks(key_ring, clock)
+    fetch = Fetch(db, remotes, checks, outliers)
     accept = Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications, policy)
     completion = Completion(db, clock, heads, submit, fetch, server_name)
     imports = Imports(db, clock, heads, submit, ids, checks, outliers, forking, completion, server_name)

@@ -29,6 +29,7 @@ UPSERT_EVENT = (
     " soft_failed = excluded.soft_failed, replaces = excluded.replaces, thread = excluded.thread,"
     " notifies = excluded.notifies, highlights = excluded.highlights, notify_count = excluded.notify_count,"
     " highlight_count = excluded.highlight_count, thread_notify_count = excluded.thread_notify_count,"
+    " txn_device = excluded.txn_device, txn_id = excluded.txn_id,"
     " outgoing = excluded.outgoing, auth_height = excluded.auth_height WHERE events.before_line IS NULL"
 )
 """For events that may be here as outliers already: these get their place; bytes that were redacted stay so."""
@@ -42,6 +43,10 @@ UPSERT_MEMBERSHIP = (
     " THEN memberships.joined_position ELSE excluded.position END,"
     " event_id = excluded.event_id, sender = excluded.sender, display_name = excluded.display_name,"
     " avatar_url = excluded.avatar_url, position = excluded.position, forgotten = FALSE"
+)
+INSERT_TXN = (
+    "INSERT INTO event_txns (user_id, device, path, txn_id, event_id, at)"
+    " VALUES (:user_id, :device, :path, :txn_id, :event_id, :at)"
 )
 INSERT_NOTIFICATION = (
     "INSERT INTO notifications (user_id, room_id, event_id, thread, notify, highlight, actions, position)"
@@ -263,11 +268,7 @@ async def _write_rest(tx: Write, units: Sequence[Unit]) -> None:
         await tx.defer("INSERT INTO event_auth (event, auth) VALUES (:event, :auth)", auth)
     txns = [txn for unit in units for txn in unit.txns]
     if txns:
-        await tx.defer(
-            "INSERT INTO event_txns (user_id, device, path, txn_id, event_id, at)"
-            " VALUES (:user_id, :device, :path, :txn_id, :event_id, :at)",
-            txns,
-        )
+        await tx.defer(INSERT_TXN, txns)
     unplaced = [row for unit in units for row in unit.unplaced]
     if unplaced:
         await tx.many(UPSERT_EVENT, unplaced)

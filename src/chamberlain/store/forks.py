@@ -8,6 +8,7 @@ import msgspec
 from chamberlain.store import kinds
 from chamberlain.store.commit import (
     INSERT_NOTIFICATION,
+    INSERT_TXN,
     UPSERT_EVENT,
     UPSERT_MEMBERSHIP,
     EventWrite,
@@ -48,6 +49,7 @@ class Fork(msgspec.Struct):
     auth: Sequence[tuple[int, int]] = ()
     missing: Sequence[str] = ()
     """Those of its predecessors that are not here."""
+    txns: Sequence[Mapping[str, Any]] = ()
     redactions: Sequence[dict[str, Any]] = ()
     waiting: Sequence[dict[str, Any]] = ()
     summary: dict[str, Any] | None = None
@@ -72,6 +74,8 @@ async def commit_fork(tx: Write, fork: Fork) -> bool:
         _place(tx, fork, None if moved == current else moved)
     else:
         await tx.many(UPSERT_EVENT, [event])
+    if fork.txns:
+        await tx.many(INSERT_TXN, fork.txns)
     await add_auth(tx, fork.auth)
     await drop_edges(tx, fork.room_id, [event["event_id"]])
     await add_edges(tx, fork.room_id, event["nid"], event["depth"], fork.missing)

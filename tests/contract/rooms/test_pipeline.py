@@ -14,7 +14,7 @@ from chamberlain.matrix.push_rules import Ruleset
 from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.create import RoomOptions
 from chamberlain.rooms.pipeline import submit
-from chamberlain.rooms.pipeline.submit import Txn
+from chamberlain.rooms.pipeline.waiting import Txn
 from chamberlain.rooms.wiring import Rooms, build_rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng

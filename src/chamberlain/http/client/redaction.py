@@ -4,7 +4,7 @@ from chamberlain.http.client.room_send import Sent
 from chamberlain.http.endpoint import Auth, Context, Limit, Path, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.ids import EventID, RoomID
-from chamberlain.rooms.pipeline.submit import Txn
+from chamberlain.rooms.pipeline.waiting import Txn
 
 
 class RedactEventAnew(Request):

@@ -4,7 +4,7 @@ from chamberlain.http.endpoint import Auth, Body, Context, Limit, Path, Query, R
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.ids import EventID, RoomID
 from chamberlain.matrix.types import JsonObject
-from chamberlain.rooms.pipeline.submit import Txn
+from chamberlain.rooms.pipeline.waiting import Txn
 
 
 class SendMessageAnew(Request):

@@ -67,6 +67,10 @@ class Chain:
             return self.extremities
         return sorted(self.extremities, key=lambda one: one.depth)[-PREV_EVENTS:]
 
+    def is_followed_by(self, event: Event) -> bool:
+        """Whether the event is as the next one of this server would be: nothing has come between."""
+        return {end.event_id for end in self.ends} == set(event.prev_events)
+
     def follow(self, stored: Stored) -> None:
         """Let the event be the one that the next one follows."""
         event = stored.event

@@ -11,6 +11,7 @@ from chamberlain.matrix.signing import SigningKey, encode_base64
 from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.head import Extremity, Heads, Stored
+from chamberlain.rooms.pipeline.waiting import Made
 from chamberlain.store import events
 from chamberlain.store.database import Database
 
@@ -27,14 +28,8 @@ class Drafting:
         self._server_name = server_name
         self._signing_key = signing_key
 
-    async def make(self, chain: Chain, draft: Draft) -> tuple[Event, list[Stored]]:
-        """Give the event that the draft is as the next one of the chain, and the events that authorize it.
-
-        Raises:
-            Forbidden: the room's state does not allow it.
-            BadJson: the content holds what the room version has not.
-            MatrixError: TOO_LARGE.
-        """
+    async def load(self, chain: Chain, draft: Draft) -> tuple[set[StateKey], set[StateKey]]:
+        """Have what an event of the draft is judged by at hand; give the keys of its auth events, and all keys."""
         version = chain.head.version
         keys = auth_keys(version, draft.type, draft.sender, draft.state_key, draft.content)
         wanted = keys | {CREATE_KEY}
@@ -42,6 +37,18 @@ class Drafting:
             wanted.add((draft.type, draft.state_key))
         # The policy server is looked for afterwards: once to the database for all of it.
         await self._heads.load(chain.head, {*wanted, POLICY_KEY})
+        return keys, wanted
+
+    async def make(self, chain: Chain, draft: Draft) -> Made:
+        """Give the event that the draft is as the next one of the chain.
+
+        Raises:
+            Forbidden: the room's state does not allow it.
+            BadJson: the content holds what the room version has not.
+            MatrixError: TOO_LARGE.
+        """
+        version = chain.head.version
+        keys, wanted = await self.load(chain, draft)
         auth = [stored for key in sorted(keys) if (stored := chain.state(key)) is not None]
         ends = chain.ends
         event = build(
@@ -60,7 +67,7 @@ class Drafting:
         verdict = check(event, state)
         if isinstance(verdict, Reject):
             raise Forbidden(verdict.reason)
-        return event, auth
+        return Made(event, auth)
 
     async def _hashes(self, chain: Chain, auth: list[Stored]) -> dict[str, str]:
         """The reference hashes that events of room versions 1 and 2 cite."""

@@ -89,12 +89,13 @@ class Forking:
         outgoing: bool,
         redacted_by: str | None,
         unwelcome: str | None = None,
+        txn: Mapping[str, Any] | None = None,
     ) -> Outcome | None:
         """Judge an event that is here as an outlier, and write what follows from it; None: the head has moved.
 
         `known`: it and all its predecessors that are here; `told`: the state before it, as another server has it;
         `redacted_by`: the redaction of it that came before it; `unwelcome`: why the policy server does not
-        recommend it.
+        recommend it; `txn`: the row of the transaction id that it was sent with.
         """
         event = stored.event
         judged = await self._judge(head, stored, known, told)
@@ -103,6 +104,9 @@ class Forking:
         fork.event.row |= {"soft_failed": soft is not None, "outgoing": outgoing}
         fork.takes_part = judged.refused is None and soft is None
         if fork.takes_part:
+            if txn is not None:
+                fork.txns = [txn]
+                fork.event.row |= {"txn_device": txn["device"], "txn_id": txn["txn_id"]}
             await self._take_part(chain, fork, stored, known)
             await self._derive(chain, fork, event, redacted_by)
             fork.head = _head_of(chain)

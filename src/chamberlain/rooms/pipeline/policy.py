@@ -24,23 +24,32 @@ class Policy:
         self._heads = heads
         self._servers = servers
 
-    async def signed(self, chain: Chain, event: Event) -> Event:
-        """The event that is to be sent after the chain, as the policy server wants it: signed.
+    async def server_for(self, chain: Chain, event: Event) -> PolicyServer | None:
+        """Give the policy server that is to sign an event after the chain before that is sent; None: nobody is.
 
-        The room's turn waits for the policy server's answer. A new room has no member of another server yet, and so
-        no policy server in use.
+        A new room has no member of another server yet, and so no policy server in use.
+        """
+        if chain.head.is_new:
+            return None
+        if POLICY_KEY not in chain.head.state:
+            await self._heads.load(chain.head, (POLICY_KEY,))
+        server = await self._in_use(event.room_id, chain.state(POLICY_KEY))
+        return server if server is not None and needs_signature(event) else None
+
+    async def sign(self, server: PolicyServer, event: Event) -> Event:
+        """As `PolicyServers.sign`. To be called outside of the room's turn: it takes seconds."""
+        return await self._servers.sign(server, event)
+
+    async def signed(self, chain: Chain, event: Event) -> Event:
+        """The event that is to be sent after the chain, as the policy server wants it: signed, where it has a say.
+
+        To be called outside of the room's turn.
 
         Raises:
             MatrixError: the policy server refuses the event, or gives no usable answer.
         """
-        if chain.head.is_new:
-            return event
-        if POLICY_KEY not in chain.head.state:
-            await self._heads.load(chain.head, (POLICY_KEY,))
-        server = await self._in_use(event.room_id, chain.state(POLICY_KEY))
-        if server is None or not needs_signature(event):
-            return event
-        return await self._servers.sign(server, event)
+        server = await self.server_for(chain, event)
+        return event if server is None else await self.sign(server, event)
 
     async def screened(self, room_id: str, events: Sequence[Event]) -> tuple[list[Event], dict[str, str]]:
         """The events of other servers, and why those that are not recommended are not, by their ids.

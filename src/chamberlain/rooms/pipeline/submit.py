@@ -13,6 +13,7 @@ from chamberlain.matrix.events import Draft, Event
 from chamberlain.matrix.ids import EventID, RoomID
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import RoomVersion
+from chamberlain.rooms.pipeline.away import Away, Unsigned
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.consequences import follow_from, relation_of
 from chamberlain.rooms.pipeline.draft import Drafting
@@ -23,6 +24,7 @@ from chamberlain.rooms.pipeline.policy import Policy
 from chamberlain.rooms.pipeline.redact import redact_target
 from chamberlain.rooms.pipeline.summary import NEW_SUMMARY
 from chamberlain.rooms.pipeline.threads import thread_of
+from chamberlain.rooms.pipeline.waiting import Made, Turn, Txn, Waiting
 from chamberlain.runtime.cache import Cache
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.tasks import Tasks
@@ -41,70 +43,11 @@ TXNS_KEPT: Final = 1_000
 """Those under way and the latest; the database knows the others."""
 
 
-class Txn(msgspec.Struct, frozen=True):
-    """What makes a request the repetition of an earlier one: user, device, path, transaction id."""
-
-    user_id: str
-    device: str
-    path: str
-    txn_id: str
-
-
 class StateMoved(MatrixError):
     """The state event that was to be replaced is not the current one any more."""
 
     def __init__(self) -> None:
         super().__init__(ErrCode.UNKNOWN, "The room's state has changed meanwhile", status=409)
-
-
-class _Waiting:
-    __slots__ = ("draft", "future", "instead_of", "is_settled", "result", "txn")
-
-    def __init__(
-        self, draft: Draft, txn: Txn | None, future: asyncio.Future[EventID], instead_of: str | None = None
-    ) -> None:
-        self.draft = draft
-        self.txn = txn
-        self.future = future
-        self.instead_of = instead_of
-        self.result: EventID | MatrixError | None = None
-        self.is_settled = False
-        """An earlier request has made the event."""
-
-    def deliver(self) -> None:
-        if self.future.done():
-            return
-        if isinstance(self.result, MatrixError):
-            self.future.set_exception(self.result)
-        elif self.result is not None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(
-                MatrixError(ErrCode.UNKNOWN, "The room is too busy; try again", status=503)
-            )
-
-
-class _Turn:
-    """Work that is done while nothing else happens in the room on this worker."""
-
-    __slots__ = ("future", "work")
-
-    def __init__(self, work: Callable[[], Awaitable[Any]], future: asyncio.Future[Any]) -> None:
-        self.work = work
-        self.future = future
-
-    async def take(self) -> None:
-        try:
-            result = await self.work()
-        except Exception as error:
-            if not self.future.done():
-                self.future.set_exception(error)
-        else:
-            if not self.future.done():
-                self.future.set_result(result)
-
-    def deliver(self) -> None:
-        self.future.cancel()
 
 
 class Submit:
@@ -121,6 +64,7 @@ class Submit:
         server_name: str,
         ids: EventIds,
         policy: Policy,
+        away: Away,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -131,7 +75,8 @@ class Submit:
         self.server_name = server_name
         self._ids = ids
         self._policy = policy
-        self._queues: dict[str, deque[_Waiting | _Turn]] = {}
+        self._away = away
+        self._queues: dict[str, deque[Waiting | Turn]] = {}
         self._txns: Cache[Txn, asyncio.Future[EventID]] = Cache(TXNS_KEPT, "transactions")
 
     async def send(
@@ -227,7 +172,7 @@ class Submit:
         nids = await self._ids.events.take(len(drafts))
         for draft, nid in zip(drafts, nids, strict=True):
             draft.room_id = head.room_id
-            event = await self._extend(chain, draft, nid, None)
+            event = await self._extend(chain, Waiting(draft), nid)
             head.room_id = event.room_id
         unit = chain.unit(None)
         unit.alias, unit.published = alias, published
@@ -244,11 +189,9 @@ class Submit:
     def _enqueue(
         self, draft: Draft, txn: Txn | None, instead_of: str | None = None
     ) -> asyncio.Future[EventID]:
-        future: asyncio.Future[EventID] = asyncio.get_running_loop().create_future()
-        # Whoever asked may have gone: an error that nobody fetches is no news.
-        future.add_done_callback(_fetched)
-        self._queue(draft.room_id, _Waiting(draft, txn, future, instead_of))
-        return future
+        waiting = Waiting(draft, txn, instead_of)
+        self._queue(draft.room_id, waiting)
+        return waiting.future
 
     async def in_turn(self, room_id: str, work: Callable[[], Awaitable[T]]) -> T:
         """Do work on a room after all that waits for it, and before all that comes later; give what it gives.
@@ -256,10 +199,10 @@ class Submit:
         It must wait for nothing but the database, or the room stands still.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue(room_id, _Turn(work, future))
+        self._queue(room_id, Turn(work, future))
         return await future
 
-    def _queue(self, room_id: str, entry: _Waiting | _Turn) -> None:
+    def _queue(self, room_id: str, entry: Waiting | Turn) -> None:
         queue = self._queues.get(room_id)
         if queue is not None:
             queue.append(entry)
@@ -277,22 +220,22 @@ class Submit:
         try:
             while queue:
                 first = queue.popleft()
-                if isinstance(first, _Turn):
+                if isinstance(first, Turn):
                     await first.take()
                     continue
                 unit = [first]
-                while queue and len(unit) < UNIT_SIZE and isinstance(queue[0], _Waiting):
-                    unit.append(cast(_Waiting, queue.popleft()))
+                while first.signed is None and len(unit) < UNIT_SIZE and _is_unsigned(queue):
+                    unit.append(cast(Waiting, queue.popleft()))
                 await self._submit_unit(room_id, unit)
         finally:
             del self._queues[room_id]
-            for waiting in queue:
-                waiting.deliver()
+            for entry in queue:
+                entry.deliver()
 
-    async def _submit_unit(self, room_id: str, unit: Sequence[_Waiting]) -> None:
+    async def _submit_unit(self, room_id: str, unit: Sequence[Waiting]) -> None:
         try:
             for _ in range(TRIES):
-                if await self._try_or_settle(room_id, unit):
+                if await self._try_or_settle(room_id, [one for one in unit if not one.is_away]):
                     break
                 self._heads.forget(room_id)
             if refused := [one for one in unit if isinstance(one.result, MatrixError)]:
@@ -300,13 +243,14 @@ class Submit:
         except Exception as error:
             self._heads.forget(room_id)
             for waiting in unit:
-                if not waiting.future.done():
-                    waiting.future.set_exception(error)
+                if not waiting.is_away:
+                    waiting.fail(error)
             return
         for waiting in unit:
-            waiting.deliver()
+            if not waiting.is_away:
+                waiting.deliver()
 
-    async def _try_or_settle(self, room_id: str, unit: Sequence[_Waiting]) -> bool:
+    async def _try_or_settle(self, room_id: str, unit: Sequence[Waiting]) -> bool:
         """Try what is not settled; where that fails, settle what another worker has made meanwhile."""
         try:
             if await self._try_unit(room_id, [waiting for waiting in unit if not waiting.is_settled]):
@@ -319,7 +263,7 @@ class Submit:
         await self._settle_repeated(unit)
         return False
 
-    async def _settle_repeated(self, unit: Sequence[_Waiting]) -> bool:
+    async def _settle_repeated(self, unit: Sequence[Waiting]) -> bool:
         """Give requests that repeat earlier ones the events that these have made; say whether there were any."""
         settled = False
         for waiting in unit:
@@ -332,27 +276,76 @@ class Submit:
                 waiting.is_settled = settled = True
         return settled
 
-    async def _try_unit(self, room_id: str, unit: Sequence[_Waiting]) -> bool:
+    async def _try_unit(self, room_id: str, unit: Sequence[Waiting]) -> bool:
         head = await self._heads.find(room_id)
         if head is None:
             for waiting in unit:
                 waiting.result = Forbidden("You are not in this room")
             return True
         chain = Chain(head)
+        if unit and unit[0].signed is not None and not chain.is_followed_by(unit[0].signed.event):
+            return await self._try_on_fork(chain, unit[0], unit[0].signed)
         nids = await self._ids.events.take(len(unit))
+        unsigned: list[tuple[Waiting, Unsigned]] = []
         for waiting, nid in zip(unit, nids, strict=True):
+            if self._away.keep_back(waiting):
+                continue
             try:
-                event = await self._extend(chain, waiting.draft, nid, waiting.txn, waiting.instead_of)
-                waiting.result = event.event_id
+                waiting.result = (await self._extend(chain, waiting, nid)).event_id
+            except Unsigned as needed:
+                unsigned.append((waiting, needed))
             except MatrixError as error:
                 waiting.result = error
-        if not chain.writes:
-            return True
-        if not await self.commit_chain(chain):
+        if chain.writes and not await self.commit_chain(chain):
             for waiting in unit:
                 # There is no such event.
                 waiting.result = None
             return False
+        # What they follow is there: not before may they leave.
+        for waiting, reason in unsigned:
+            if not self._away.keep_back(waiting):
+                self._away.leave(waiting)
+                self._tasks.spawn("policy server", self._have_signed(waiting, reason))
+        return True
+
+    async def _have_signed(self, waiting: Waiting, unsigned: Unsigned) -> None:
+        """Outside of the room's turn: the event is on a fork where the room goes on meanwhile."""
+        room_id = waiting.draft.room_id
+        try:
+            event = await self._policy.sign(unsigned.server, unsigned.made.event)
+            waiting.signed = Made(event, unsigned.made.auth)
+            waiting.is_away = False
+            self._queue(room_id, waiting)
+            await asyncio.wait((waiting.future,))
+        except MatrixError as error:
+            waiting.result = error
+            await self._settle_repeated([waiting])
+            waiting.deliver()
+        except Exception as error:
+            waiting.fail(error)
+        finally:
+            following = self._away.come_back(waiting)
+            if following is not None:
+                self._queue(room_id, following)
+
+    async def _try_on_fork(self, chain: Chain, waiting: Waiting, made: Made) -> bool:
+        """Have an event that came back signed in a room that has gone on; False where that goes on still."""
+        try:
+            await self._drafting.load(chain, waiting.draft)
+            previous = await self._check(chain, waiting, made.event)
+            if previous is not None and _says_the_same(previous.event, made.event):
+                waiting.result = previous.event.event_id
+                return True
+            await redact_target(self._db, self._heads, chain, made.event)
+            txn = None if waiting.txn is None else self._txn_row(waiting.txn, made.event)
+            outcome = await self._away.place(chain.head, made, txn)
+        except MatrixError as error:
+            waiting.result = error
+            return True
+        if outcome is None:
+            return False
+        waiting.result = made.event.event_id if outcome.refused is None else Forbidden(outcome.refused)
+        self._heads.forget(chain.head.room_id)
         return True
 
     async def commit_chain(self, chain: Chain) -> bool:
@@ -369,52 +362,58 @@ class Submit:
         await self._heads.keys.number(unit)
         return await self._db.write_batch(commit, unit)
 
-    async def _extend(
-        self, chain: Chain, draft: Draft, nid: int, txn: Txn | None, instead_of: str | None = None
-    ) -> Event:
-        event, auth = await self._drafting.make(chain, draft)
-        if draft.redacts is not None:
-            await redact_target(self._db, self._heads, chain, event)
-        previous = chain.state((draft.type, draft.state_key)) if draft.state_key is not None else None
-        if instead_of is not None and (previous is None or previous.event.event_id != instead_of):
-            raise StateMoved
-        if (
-            previous is not None
-            and previous.event.sender == event.sender
-            and previous.event.content == event.content
-        ):
-            # Two who asked for the same at once: nothing changes a second time.
+    async def _extend(self, chain: Chain, waiting: Waiting, nid: int) -> Event:
+        """Have the chain end with the event of a draft, or find that this changes nothing; give the event.
+
+        Raises:
+            Unsigned: the policy server is to be asked first; the chain is as it was.
+            MatrixError: it may not be.
+        """
+        draft, txn, made = waiting.draft, waiting.txn, waiting.signed
+        if made is None:
+            made = await self._drafting.make(chain, draft)
+        else:
+            await self._drafting.load(chain, draft)
+        event = made.event
+        previous = await self._check(chain, waiting, event)
+        if previous is not None and _says_the_same(previous.event, event):
             return previous.event
-        await self._refuse_second_annotation(chain, event)
-        event = await self._policy.signed(chain, event)
-        stored = Stored(event, nid, 1 + max((entry.height for entry in auth), default=0))
+        if waiting.signed is None:
+            server = await self._policy.server_for(chain, event)
+            if server is not None:
+                raise Unsigned(made, server)
+        await redact_target(self._db, self._heads, chain, event)
+        stored = Stored(event, nid, 1 + max((entry.height for entry in made.auth), default=0))
         notified = await self._notifications.of(event, chain)
-        now = self._clock.now()
         follow_from(
             chain,
             stored,
             previous,
             notified,
             server_name=self.server_name,
-            received_at=now,
+            received_at=self._clock.now(),
             txn=None if txn is None else (txn.device, txn.txn_id),
             thread=await thread_of(self._db, event),
         )
         chain.drafted[event.event_id] = event
         if event.state_key is not None:
-            chain.auth.extend((nid, entry.nid) for entry in auth)
+            chain.auth.extend((nid, entry.nid) for entry in made.auth)
         if txn is not None:
-            chain.txns.append(
-                {
-                    "user_id": txn.user_id,
-                    "device": txn.device,
-                    "path": txn.path,
-                    "txn_id": txn.txn_id,
-                    "event_id": event.event_id,
-                    "at": now,
-                }
-            )
+            chain.txns.append(self._txn_row(txn, event))
         return event
+
+    async def _check(self, chain: Chain, waiting: Waiting, event: Event) -> Stored | None:
+        """What this server asks of its own events beside the auth rules; give the state event that would give way."""
+        previous = chain.state(event.key) if event.key is not None else None
+        instead_of = waiting.instead_of
+        if instead_of is not None and (previous is None or previous.event.event_id != instead_of):
+            raise StateMoved
+        if previous is None or not _says_the_same(previous.event, event):
+            await self._refuse_second_annotation(chain, event)
+        return previous
+
+    def _txn_row(self, txn: Txn, event: Event) -> dict[str, Any]:
+        return msgspec.structs.asdict(txn) | {"event_id": event.event_id, "at": self._clock.now()}
 
     async def _refuse_second_annotation(self, chain: Chain, event: Event) -> None:
         target, kind, key = relation_of(event) or (None, None, None)
@@ -430,6 +429,11 @@ class Submit:
             raise MatrixError(ErrCode.DUPLICATE_ANNOTATION, "You have sent this annotation already")
 
 
-def _fetched(future: asyncio.Future[EventID]) -> None:
-    if not future.cancelled():
-        future.exception()
+def _is_unsigned(queue: deque[Waiting | Turn]) -> bool:
+    """Whether the next one is a draft."""
+    return bool(queue) and isinstance(queue[0], Waiting) and queue[0].signed is None
+
+
+def _says_the_same(previous: Event, event: Event) -> bool:
+    """Whether two asked for the same at once: nothing changes a second time."""
+    return previous.sender == event.sender and previous.content == event.content
