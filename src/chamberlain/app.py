@@ -170,6 +170,7 @@ async def _build(
         elsewhere=remotes.rooms,
         handshakes=remotes.handshakes,
         policy_servers=AskedPolicyServers(remotes.client, clock),
+        holder=holder,
     )
     sync = build_sync(
         db,

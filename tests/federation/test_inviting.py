@@ -1,5 +1,6 @@
 """Invitations from one server to another."""
 
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -7,7 +8,7 @@ import pytest
 
 from tests.federation.test_accept import enter
 from tests.federation.test_joining import VERSIONS, count, join, members
-from tests.support.peer import Peer
+from tests.support.peer import Asked, Peer
 from tests.support.server import Client, Server, path
 from tests.support.wire import Wire
 
@@ -177,6 +178,21 @@ async def test_an_invitation_that_was_taken_back_unheard_can_be_rejected(
 
     assert "rooms" not in (await bob.get("sync")).ok()
     assert (await members(carol, room_id))[carol.user_id] == "join"
+
+
+async def test_an_invite_that_comes_back_badly_signed(alice: Client, wire: Wire) -> None:
+    """Nobody is invited, and the inviter is not told that it was their mistake."""
+    peer = Peer.on(wire, "peer.test")
+    room_id = await alice.create_room()
+
+    def spoilt(asked: Asked, honest: Any) -> Any:
+        signatures = {"near.test": {"ed25519:other": "A" * 86}, "peer.test": {"ed25519:x": "A" * 86}}
+        return {"event": asked.body["event"] | {"signatures": signatures}}
+
+    peer.lies["invite"] = spoilt
+    refused = await alice.post(path("rooms", room_id, "invite"), {"user_id": peer.user()})
+    refused.error(502, "M_UNKNOWN")
+    assert await members(alice, room_id) == {alice.user_id: "join"}
 
 
 async def test_who_is_deactivated_rejects_their_invitations(alice: Client, bob: Client, far: Server) -> None:

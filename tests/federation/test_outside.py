@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from chamberlain.federation.inbound import room_queues
+from tests.federation.test_accept import enter
 from tests.federation.test_handshake_requests import body_of, invite
 from tests.federation.test_joining import join
 from tests.support.peer import Asked, Peer
@@ -84,6 +85,24 @@ async def test_a_knock_is_turned_away(peer: Peer, alice: Client, near: Server) -
     await peer.send("near.test", [room.member(alice.user_id, "leave", peer.user())])
     await settled(near)
     assert room.room_id in (await alice.sync())["rooms"]["leave"]
+
+
+async def test_a_template_of_another_version(peer: Peer, alice: Client, near: Server) -> None:
+    """Nothing is signed that reads otherwise than the room does: one leaves alone, and does not knock."""
+    room = await invited(peer, alice)
+    known = peer.room("11").furnish()
+    await enter(near, peer, known, alice)
+    await alice.leave(known.room_id)
+    for name in ("make_leave", "make_knock"):
+        peer.lies[name] = lambda asked, honest: honest | {"room_version": "10"}
+
+    await alice.sync()
+    await alice.leave(room.room_id)
+    assert room.room_id in (await alice.sync())["rooms"]["leave"]
+    (await alice.post(f"knock/{known.room_id}?server_name=peer.test")).error(502, "M_UNKNOWN")
+
+    assert {one.name for one in peer.asked} >= {"make_leave", "make_knock"}
+    assert not {one.name for one in peer.asked} & {"send_leave", "send_knock"}
 
 
 async def test_what_is_said_while_one_joins_is_not_lost(

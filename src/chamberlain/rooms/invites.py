@@ -1,9 +1,9 @@
 """Inviting users, ours and those of other servers, which sign first (server-server API, Inviting to a room)."""
 
-from chamberlain.matrix.errors import Forbidden
+from chamberlain.matrix.errors import Forbidden, InvalidParam
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.ids import EventID, find_server_of
-from chamberlain.matrix.remote_errors import RemoteError, for_client
+from chamberlain.matrix.remote_errors import BadAnswer, RemoteError, for_client
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.handshake import Handshakes
 from chamberlain.rooms.invite_permission import InvitePermission
@@ -65,4 +65,7 @@ class Invites:
             signed = await self._handshakes.invite(find_server_of(target) or "", draft, shown)
         except RemoteError as error:
             raise for_client(error) from error
-        return (await self._accept.receive(self._server_name, signed)).event_id
+        try:
+            return (await self._accept.receive(self._server_name, signed)).event_id
+        except InvalidParam as error:
+            raise for_client(BadAnswer(find_server_of(target) or "", error.message)) from error

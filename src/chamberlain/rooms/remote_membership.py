@@ -14,6 +14,7 @@ from chamberlain.matrix.remote_errors import BadAnswer, Refused, RemoteError, fo
 from chamberlain.matrix.signing import SigningKey
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.handshake import Handshakes, Template, complete
+from chamberlain.rooms.handshake import Membership as Handshake
 from chamberlain.rooms.joined import is_ours
 from chamberlain.rooms.outside import Outside
 from chamberlain.rooms.pipeline.accept import Accept
@@ -152,10 +153,8 @@ class RemoteMembership:
     # ---------------------------------------------------------------------------------------- one server
 
     async def _join(self, server: str, user_id: str, room_id: str, content: JsonObject) -> EventID:
-        template = await self._handshakes.make(server, "join", room_id, user_id)
+        template = await self._template(server, "join", user_id, room_id)
         head = await self._heads.find(room_id)
-        if head is not None and template.version.id != head.version.id:
-            raise BadAnswer(server, f"the room is of version {head.version.id}")
         authorizer = template.event["content"].get(AUTHORIZER)
         if authorizer is not None:
             content = content | {AUTHORIZER: authorizer}
@@ -189,19 +188,32 @@ class RemoteMembership:
         return join.event_id
 
     async def _leave(self, server: str, user_id: str, room_id: str, content: JsonObject) -> Event:
-        template = await self._handshakes.make(server, "leave", room_id, user_id)
+        template = await self._template(server, "leave", user_id, room_id)
         leave = self._complete(server, template, user_id, room_id, content)
         await self._handshakes.send_leave(server, leave)
         return leave
 
     async def _knock(self, server: str, user_id: str, room_id: str, content: JsonObject) -> EventID:
-        template = await self._handshakes.make(server, "knock", room_id, user_id)
+        template = await self._template(server, "knock", user_id, room_id)
         knock = self._complete(server, template, user_id, room_id, content)
         shown = await self._handshakes.send_knock(server, knock)
         if knock.version.room_id_is_create_hash:
             shown = await self._outside.genuine(knock, shown)
         await self._outside.wait(knock, server, shown)
         return knock.event_id
+
+    async def _template(self, server: str, membership: Handshake, user_id: str, room_id: str) -> Template:
+        """Have a template of the version that the room is known to have."""
+        template = await self._handshakes.make(server, membership, room_id, user_id)
+        head = await self._heads.find(room_id)
+        known = None if head is None else head.version
+        if known is None and membership == "leave":
+            # What is left is what the invitation says; a join does not depend on who invited.
+            pending = await self._outside.find(room_id, user_id)
+            known = None if pending is None else pending.event.version
+        if known is not None and template.version.id != known.id:
+            raise BadAnswer(server, f"the room is of version {known.id}")
+        return template
 
     def _complete(
         self, server: str, template: Template, user_id: str, room_id: str, content: JsonObject

@@ -99,10 +99,8 @@ class Summaries:
             return True
         if not _is_restricted(info):
             return False
-        for room_id in await allowed_rooms(self._heads, info.room_id):
-            if await self._db.read(memberships.has_from, room_id, server, ("join",)):
-                return True
-        return False
+        allowed = await allowed_rooms(self._heads, info.room_id)
+        return bool(allowed) and await self._db.read(memberships.has_joined_to_any, allowed, server)
 
     async def summarize(self, info: RoomInfo) -> RoomSummary:
         """Give the summary of a room, whoever asks."""

@@ -198,8 +198,9 @@ def build_rooms(
     elsewhere: Elsewhere,
     handshakes: Handshakes,
     policy_servers: PolicyServers,
+    holder: str,
 ) -> Rooms:
-    """Make the services of rooms."""
+    """Make the services of rooms. `holder`: this worker's name in leases."""
     tasks = Tasks()
     heads = Heads(db)
     drafting = Drafting(db, heads, server_name, signing_key)
@@ -213,7 +214,7 @@ def build_rooms(
     checks = Checks(key_ring, clock)
     fetch = Fetch(db, remotes, checks, outliers)
     accept = Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications, policy)
-    completion = Completion(db, clock, heads, submit, fetch, server_name)
+    completion = Completion(db, clock, heads, submit, fetch, server_name, holder)
     imports = Imports(db, clock, heads, submit, ids, checks, outliers, forking, completion, server_name)
     templates = Templates(heads, drafting, policy, clock)
     outside = Outside(db, clock, ids, checks)

@@ -137,6 +137,17 @@ async def has_from(tx: Read, room_id: str, server: str, memberships: Collection[
     return found is not None
 
 
+async def has_joined_to_any(tx: Read, room_ids: Collection[str], server: str) -> bool:
+    """Say whether any user of another server is joined to one of the rooms."""
+    found = await tx.value(
+        "SELECT 1 FROM memberships WHERE room_id = ANY(:rooms) AND server IS NOT NULL AND server = :server"
+        " AND membership = 'join' LIMIT 1",
+        rooms=list(room_ids),
+        server=server,
+    )
+    return found is not None
+
+
 async def users_from(tx: Read, room_id: str, server: str, limit: int) -> list[str]:
     """Give users of another server who ever were something in the room, those who have been it longest first."""
     rows = await tx.all(

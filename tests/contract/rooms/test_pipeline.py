@@ -61,6 +61,7 @@ def worker(db: Database) -> Rooms:
         elsewhere=no_rooms(),
         handshakes=no_handshakes(),
         policy_servers=no_policy_servers(),
+        holder="worker",
     )
 
 

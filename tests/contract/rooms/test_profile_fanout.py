@@ -67,6 +67,7 @@ async def workers(db: Database, names: Names) -> AsyncIterator[list[Rooms]]:
             elsewhere=no_rooms(),
             handshakes=no_handshakes(),
             policy_servers=no_policy_servers(),
+            holder="worker",
         )
         for _ in range(2)
     ]

@@ -6,6 +6,7 @@ import pytest
 
 from chamberlain.rooms.restricted import is_in_any
 from chamberlain.store.database import Database
+from chamberlain.store.memberships import has_joined_to_any
 from chamberlain.store.tx import Write
 from tests.support.rows import insert
 
@@ -15,6 +16,32 @@ ALICE = "@alice:example.org"
 async def put(tx: Write, room_id: str, membership: str) -> None:
     """What alice is in a room."""
     await insert(tx, "memberships", room_id=room_id, user_id=ALICE, membership=membership, local=True)
+
+
+async def test_whether_a_server_is_in_one_of_several_rooms(db: Database) -> None:
+    """By its joined users alone."""
+    for room_id, user_id, membership in (
+        ("!in:a.test", "@a:a.test", "join"),
+        ("!out:a.test", "@a:a.test", "leave"),
+        ("!out:a.test", "@b:b.test", "join"),
+    ):
+        server = user_id.partition(":")[2]
+        row = {
+            "room_id": room_id,
+            "user_id": user_id,
+            "membership": membership,
+            "local": False,
+            "server": server,
+        }
+        await db.write(_insert, row)
+
+    assert await db.read(has_joined_to_any, ["!none:a.test", "!out:a.test", "!in:a.test"], "a.test")
+    assert not await db.read(has_joined_to_any, ["!none:a.test", "!out:a.test"], "a.test")
+    assert await db.read(has_joined_to_any, ["!out:a.test"], "b.test")
+
+
+async def _insert(tx: Write, row: dict[str, Any]) -> None:
+    await insert(tx, "memberships", **row)
 
 
 async def test_one_question_for_any_number_of_rooms(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,11 @@
-"""Getting the members of rooms that were joined without them (server-server API, Joining Rooms, `omit_members`)."""
+"""Getting the members of rooms that were joined without them (server-server API, Joining Rooms, `omit_members`).
+
+Of several workers the one that holds the room's lease asks; the others are ready to take it over.
+"""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -15,15 +19,20 @@ from chamberlain.rooms.pipeline.summary import membership_row
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.log import get_logger
 from chamberlain.runtime.tasks import Tasks
+from chamberlain.store import kinds, leases
 from chamberlain.store import partial as store
 from chamberlain.store.database import Database
 from chamberlain.store.events import find_event, list_events_by_nid
+from chamberlain.store.leases import Lease
 from chamberlain.store.partial import Partial
+from chamberlain.store.tx import Change
 
 AT_ONCE: Final = 1_000
 """Members of one transaction."""
 FIRST_PAUSE_S: Final = 10.0
 LONGEST_PAUSE_S: Final = 600.0
+LEASE_S: Final = 30.0
+"""Seconds after which another worker goes on with what a dead one had begun."""
 
 log = get_logger("rooms")
 
@@ -32,24 +41,38 @@ class Completion:
     """Asks for the members of rooms until it has them, also after a restart."""
 
     def __init__(
-        self, db: Database, clock: Clock, heads: Heads, submit: Submit, fetch: Fetch, server_name: str
+        self,
+        db: Database,
+        clock: Clock,
+        heads: Heads,
+        submit: Submit,
+        fetch: Fetch,
+        server_name: str,
+        holder: str,
     ) -> None:
+        """`holder`: this worker's name in leases."""
         self._db = db
         self._clock = clock
         self._heads = heads
         self._submit = submit
         self._fetch = fetch
         self._server_name = server_name
+        self._holder = holder
         self._tasks = Tasks()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._leases: dict[str, Lease] = {}
+        self._news: dict[str, asyncio.Event] = {}
+        db.subscribe(self._changed)
 
     def start(self) -> None:
-        """Go on with what was not finished."""
-        self.wake()
+        """Go on with what was not finished, here or by workers that are no more."""
+        self._tasks.spawn("watch partial rooms", self._watch())
 
     async def close(self) -> None:
-        """End the background work."""
+        """End the background work; others may go on with it at once."""
         await self._tasks.close()
+        for lease in self._leases.values():
+            await self._db.write(leases.release, lease)
 
     def wake(self) -> None:
         """Look for rooms that wait for their members."""
@@ -65,6 +88,11 @@ class Completion:
         if running is not None:
             await asyncio.wait([running], timeout=seconds)
 
+    async def _watch(self) -> None:
+        while True:
+            await self._look()
+            await self._clock.sleep(LEASE_S)
+
     async def _look(self) -> None:
         for room in await self._db.read(store.list_partial):
             if room.room_id not in self._running:
@@ -76,6 +104,16 @@ class Completion:
         self._running.pop(room_id, None)
 
     async def _complete(self, room: Partial) -> None:
+        name = f"members:{room.room_id}"
+        while await self._is_wanted(room.room_id):
+            async with self._held(name) as is_ours:
+                if is_ours:
+                    await self._complete_alone(room)
+                    await self._db.write(leases.forget, [name])
+                    return
+            await self._news_of(room.room_id)
+
+    async def _complete_alone(self, room: Partial) -> None:
         pause = FIRST_PAUSE_S
         while await self._is_wanted(room.room_id):
             state = await self._ask(room)
@@ -84,6 +122,43 @@ class Completion:
                 return
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    @asynccontextmanager
+    async def _held(self, name: str) -> AsyncIterator[bool]:
+        """Hold a lease as long as this worker lives; whether no other one has it.
+
+        Whoever loses it all the same does the work twice, which does no harm.
+        """
+        now = self._clock.now()
+        lease = await self._db.write(leases.take, name, self._holder, now, now + _ms(LEASE_S))
+        if lease is None:
+            yield False
+            return
+        self._leases[name] = lease
+        keeping = self._tasks.spawn(f"keep {name}", self._keep(lease))
+        try:
+            yield True
+        finally:
+            keeping.cancel()
+        del self._leases[name]
+
+    async def _keep(self, lease: Lease) -> None:
+        while True:
+            await self._clock.sleep(LEASE_S / 3)
+            await self._db.write(leases.renew, lease, self._clock.now() + _ms(LEASE_S))
+
+    async def _news_of(self, room_id: str) -> None:
+        """Return when something has happened in the room, or when it may be that the worker that is at it died."""
+        news = self._news[room_id] = asyncio.Event()
+        timer = self._clock.call_later(LEASE_S, news.set)
+        await news.wait()
+        timer.cancel()
+        del self._news[room_id]
+
+    def _changed(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.kind == kinds.EVENT and (news := self._news.get(change.entity)) is not None:
+                news.set()
 
     async def _is_wanted(self, room_id: str) -> bool:
         """Whether users here are in the room and not all of its members are known."""
@@ -109,3 +184,7 @@ class Completion:
 
     def _row(self, event: Event) -> dict[str, Any]:
         return membership_row(event, local=find_server_of(event.state_key or "") == self._server_name)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
