@@ -33,6 +33,7 @@ class Scope(StrEnum):
     """Read what only the user should know: addresses and devices."""
     ROOMS_READ = "rooms:read"
     ROOMS_WRITE = "rooms:write"
+    MEDIA_READ = "media:read"
     MEDIA_WRITE = "media:write"
     REGISTRATION_READ = "registration:read"
     REGISTRATION_WRITE = "registration:write"

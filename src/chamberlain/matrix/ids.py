@@ -21,6 +21,7 @@ _HOSTNAME = re.compile(r"[0-9A-Za-z.-]{1,255}")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _DOTTED_QUAD = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
+_MEDIA_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -160,3 +161,16 @@ def find_server_of(identifier: str) -> ServerName | None:
 def make_user_id(localpart: str, server: str) -> UserID:
     """The user id of this localpart on this server, whether or not a new account may have it."""
     return UserID(f"@{localpart}:{server}")
+
+
+def is_media_id(text: str) -> bool:
+    """Whether this may be the id of a file (client-server API, Matrix Content URIs)."""
+    return _MEDIA_ID.fullmatch(text) is not None
+
+
+def parse_mxc(uri: object) -> tuple[str, str] | None:
+    """The server and the id of a file by its `mxc://` URI; None for anything else."""
+    if not isinstance(uri, str) or not uri.startswith("mxc://"):
+        return None
+    server_name, _, media_id = uri.removeprefix("mxc://").partition("/")
+    return (server_name, media_id) if is_valid_server_name(server_name) and is_media_id(media_id) else None

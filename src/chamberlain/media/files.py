@@ -7,6 +7,7 @@ from typing import Final
 
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, InvalidParam, LimitExceeded, MatrixError, NotFound
+from chamberlain.matrix.ids import is_media_id
 from chamberlain.media.accesses import Accesses
 from chamberlain.media.blobs import Blob, BlobStore
 from chamberlain.media.remote_files import RemoteFiles
@@ -26,7 +27,6 @@ MAX_WAIT_MS: Final = 60_000
 """How long a download waits for its file at most, whatever it asks for."""
 MAX_NAME_LENGTH: Final = 255
 
-_MEDIA_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _ODD = re.compile(r"[^\x20-\x7e]")
 
 
@@ -153,7 +153,7 @@ class Files:
                 `RemoteFiles.get` raises.
         """
         wait_ms = min(max(wait_ms, 0), MAX_WAIT_MS)
-        if server_name != self._server_name and _MEDIA_ID.fullmatch(media_id):
+        if server_name != self._server_name and is_media_id(media_id):
             return await self._remote.get(
                 server_name, media_id, wait_ms, authenticated=authenticated, fetch=allow_remote
             )
@@ -167,7 +167,7 @@ class Files:
         return StoredFile(row.content_type, row.file_name, row.size, row.sha256)
 
     async def _find(self, server_name: str, media_id: str) -> MediaRow | None:
-        if server_name != self._server_name or not _MEDIA_ID.fullmatch(media_id):
+        if server_name != self._server_name or not is_media_id(media_id):
             return None
         row = await self._db.read(media.find, media_id)
         if row is not None and row.sha256 is None:

@@ -81,6 +81,8 @@ class RemoteFiles:
         if not is_valid_server_name(origin):
             raise NotFound("There is no such file")
         row = await self._db.read(remote_media.find, origin, media_id)
+        if row is not None and row.quarantined_by is not None:
+            raise NotFound("There is no such file")
         if row is None or not await self._blobs.has(row.sha256):
             if not fetch or (self._freeze and not authenticated):
                 raise NotFound("There is no such file")

@@ -8,6 +8,7 @@ from chamberlain.media.blobs import BlobStore
 from chamberlain.media.files import Files
 from chamberlain.media.multipart import Multipart
 from chamberlain.media.ports import RemoteMedia
+from chamberlain.media.quarantine import Quarantine
 from chamberlain.media.remote_files import RemoteFiles
 from chamberlain.media.thumbnails import Thumbnails
 from chamberlain.runtime.clock import Clock
@@ -21,7 +22,16 @@ from chamberlain.store.tx import Change
 class Media:
     """The bundle."""
 
-    __slots__ = ("_blobs", "_tasks", "files", "max_upload_bytes", "multipart", "remote_files", "thumbnails")
+    __slots__ = (
+        "_blobs",
+        "_tasks",
+        "files",
+        "max_upload_bytes",
+        "multipart",
+        "quarantine",
+        "remote_files",
+        "thumbnails",
+    )
 
     def __init__(
         self,
@@ -30,6 +40,7 @@ class Media:
         remote_files: RemoteFiles,
         thumbnails: Thumbnails,
         multipart: Multipart,
+        quarantine: Quarantine,
         tasks: Tasks,
         limit: int,
     ) -> None:
@@ -39,6 +50,7 @@ class Media:
         self.remote_files = remote_files
         self.thumbnails = thumbnails
         self.multipart = multipart
+        self.quarantine = quarantine
         self.max_upload_bytes = limit
 
     def heard(self, changes: Sequence[Change]) -> None:
@@ -88,6 +100,9 @@ def build_media(
     )
     files = Files(db, blobs, clock, rng, server_name, remote_files, freeze=freeze)
     thumbnails = Thumbnails(blobs, tasks, max_pixels=settings.max_image_pixels)
-    media = Media(blobs, files, remote_files, thumbnails, Multipart(rng), tasks, settings.max_upload_bytes)
+    quarantine = Quarantine(db, clock, server_name)
+    media = Media(
+        blobs, files, remote_files, thumbnails, Multipart(rng), quarantine, tasks, settings.max_upload_bytes
+    )
     db.subscribe(media.heard)
     return media

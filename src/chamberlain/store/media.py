@@ -1,5 +1,7 @@
 """Uploaded files: whose they are and where their bytes are (client-server API, Content repository)."""
 
+from typing import Final
+
 import msgspec
 
 from chamberlain.store import kinds
@@ -22,6 +24,13 @@ class MediaRow(msgspec.Struct, frozen=True, kw_only=True):
     frozen: bool = False
 
 
+QUARANTINED_BY: Final = (
+    "(SELECT MIN(same.quarantined_by) FROM (SELECT quarantined_by FROM media WHERE sha256 = :sha256"
+    " UNION ALL SELECT quarantined_by FROM remote_media WHERE sha256 = :sha256) same)"
+)
+"""Who has quarantined a file with the same bytes; NULL where nobody has."""
+
+
 def _row(row: tuple[object, ...]) -> MediaRow:
     fields = dict(zip(MediaRow.__struct_fields__, row, strict=True))
     return MediaRow(**(fields | {"safe": bool(fields["safe"]), "frozen": bool(fields["frozen"])}))  # type: ignore[arg-type]
@@ -32,7 +41,7 @@ async def add(tx: Write, row: MediaRow) -> None:
     await tx.run(
         "INSERT INTO media (media_id, user_id, content_type, file_name, size, sha256, created_at,"
         " last_access_at, quarantined_by, safe, frozen) VALUES (:media_id, :user_id, :content_type, :file_name,"
-        " :size, :sha256, :created_at, :last_access_at, :quarantined_by, :safe, :frozen)",
+        f" :size, :sha256, :created_at, :last_access_at, COALESCE(:quarantined_by, {QUARANTINED_BY}), :safe, :frozen)",
         **msgspec.structs.asdict(row),
     )
 
@@ -56,7 +65,8 @@ async def fill(tx: Write, row: MediaRow) -> bool:
     """Put a file where its id waits for it; False when there is a file already, or no such id of the user."""
     done = await tx.run(
         "UPDATE media SET content_type = :content_type, file_name = :file_name, size = :size, sha256 = :sha256,"
-        " last_access_at = :last_access_at, frozen = :frozen"
+        " last_access_at = :last_access_at, frozen = :frozen,"
+        f" quarantined_by = COALESCE(quarantined_by, {QUARANTINED_BY})"
         " WHERE media_id = :media_id AND user_id = :user_id AND sha256 IS NULL",
         media_id=row.media_id,
         user_id=row.user_id,

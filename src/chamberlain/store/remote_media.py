@@ -2,7 +2,7 @@
 
 import msgspec
 
-from chamberlain.store.media import unneeded
+from chamberlain.store.media import QUARANTINED_BY, unneeded
 from chamberlain.store.tx import Read, Write
 
 
@@ -45,7 +45,7 @@ async def find(tx: Read, origin: str, media_id: str) -> RemoteMediaRow | None:
 async def put(tx: Write, row: RemoteMediaRow) -> list[str]:
     """Keep a fetched file in place of what was fetched before; give the hashes that nothing needs any more.
 
-    What was quarantined under this id stays so.
+    What was quarantined under this id, or has the same bytes as what was, stays so.
     """
     before = await tx.value(
         "SELECT sha256 FROM remote_media WHERE origin = :origin AND media_id = :media_id",
@@ -55,13 +55,15 @@ async def put(tx: Write, row: RemoteMediaRow) -> list[str]:
     await tx.run(
         "INSERT INTO remote_media (origin, media_id, content_type, file_name, size, sha256, fetched_at,"
         " last_access_at, quarantined_by, frozen) VALUES (:origin, :media_id, :content_type, :file_name, :size,"
-        " :sha256, :fetched_at, :last_access_at, :quarantined_by, :frozen) ON CONFLICT (origin, media_id)"
+        f" :sha256, :fetched_at, :last_access_at, COALESCE(:quarantined_by, {QUARANTINED_BY}), :frozen)"
+        " ON CONFLICT (origin, media_id)"
         " DO UPDATE SET content_type = excluded.content_type, file_name = excluded.file_name,"
         " size = excluded.size, sha256 = excluded.sha256, fetched_at = excluded.fetched_at,"
-        " last_access_at = excluded.last_access_at",
+        " last_access_at = excluded.last_access_at,"
+        " quarantined_by = COALESCE(remote_media.quarantined_by, excluded.quarantined_by)",
         **msgspec.structs.asdict(row),
     )
-    return [] if before is None else await unneeded(tx, [before])
+    return [] if not before else await unneeded(tx, [before])
 
 
 async def touch(tx: Write, accesses: dict[tuple[str, str], int]) -> None:
