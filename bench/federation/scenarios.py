@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from bench.federation.stage import CLIENT, Side, part
@@ -123,9 +124,13 @@ def joining(peers: Sequence[Peer], scale: float, *, omit: bool) -> Run:
     """The join of a big room, until all of its members are known."""
     members, pieces = int(10_000 * scale), int(50_000 * scale)
     room = new_room(peers, members, pieces - members)
+    before = new_room(peers, len(peers) + 1)
     name = f"join{' without members' if omit else ''}, {members} members, {pieces} state"
 
     async def run(side: Side) -> None:
+        # Where a key takes more than ten seconds, which may be the fault of a busy machine, Synapse leaves out what
+        # was signed with it, and has a room with fewer members. So it learns them before.
+        await side.enter(before)
         mine = side.adopt(room)
         peers[0].omits_members = omit
         times: list[tuple[str, float]] = []
@@ -139,9 +144,11 @@ def joining(peers: Sequence[Peer], scale: float, *, omit: bool) -> Run:
                 raise AssertionError("the room is not in the first sync")
             times.append(("in the first sync after", time.perf_counter() - began))
             path = f"{CLIENT}/rooms/{part(mine.room_id)}/members"
-            found = len((await side.api.call("GET", path, side.user))["chunk"])
-            if found != members + 1:
-                raise AssertionError(f"{found} members instead of {members + 1}")
+            known = {event["state_key"] for event in (await side.api.call("GET", path, side.user))["chunk"]}
+            missing = {key for kind, key in mine.state if kind == "m.room.member"} - known
+            if missing:
+                servers = Counter(key.partition(":")[2] for key in missing)
+                raise AssertionError(f"{len(missing)} of {members} members are missing: {dict(servers)}")
             times.append(("all members known after", time.perf_counter() - began))
 
         _, cpu = await side.measure(work)

@@ -126,7 +126,7 @@ async def _build(
     http = HttpClient(addresses, verify_certificates=outbound.verify_certificates)
     if transport is None:
         transport = HttpsTransport(clock, rng, addresses, config.federation.ca_files)
-    remotes = Remotes(db, clock, rng, config.federation, transport, config.server_name, keys)
+    remotes = Remotes(db, clock, rng, config.federation, transport, config.server_name, keys, config.data_dir)
     accounts = build_accounts(
         db,
         clock,
@@ -166,7 +166,7 @@ async def _build(
         profiles=accounts.profiles,
         rulesets=accounts.push_rules,
         key_ring=remotes.key_ring,
-        remotes=RemoteServers(remotes.client),
+        remotes=RemoteServers(remotes.client, remotes.large_answers),
         elsewhere=remotes.rooms,
         handshakes=remotes.handshakes,
         policy_servers=AskedPolicyServers(remotes.client, clock),

@@ -1,14 +1,17 @@
 """The world of a server that knows no other."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from chamberlain.federation.client import FederationClient
 from chamberlain.federation.handshakes import Handshakes
+from chamberlain.federation.large_answers import LargeAnswers
 from chamberlain.federation.policy_servers import AskedPolicyServers
 from chamberlain.federation.remote_profiles import RemoteProfiles
 from chamberlain.federation.remote_rooms import RemoteRooms
 from chamberlain.federation.remote_servers import RemoteServers
+from chamberlain.federation.transport import StreamedAnswer
 from chamberlain.matrix.remote_errors import Unreachable
 from chamberlain.matrix.server_keys import PublishedKey
 from chamberlain.runtime.clock import Clock
@@ -37,10 +40,14 @@ class NoClient(FederationClient):
         """Raise Unreachable."""
         raise Unreachable(destination, "there is nobody")
 
+    async def stream(self, destination: str, target: str, **how: Any) -> StreamedAnswer:
+        """Raise Unreachable."""
+        raise Unreachable(destination, "there is nobody")
+
 
 def no_servers() -> RemoteServers:
     """Other servers, none of which answers."""
-    return RemoteServers(NoClient())
+    return RemoteServers(NoClient(), LargeAnswers(NoClient(), Path()))
 
 
 def no_rooms() -> RemoteRooms:
@@ -55,7 +62,7 @@ def no_profiles() -> RemoteProfiles:
 
 def no_handshakes() -> Handshakes:
     """Handshakes, none of which comes to anything."""
-    return Handshakes(NoClient())
+    return Handshakes(NoClient(), LargeAnswers(NoClient(), Path()))
 
 
 def no_policy_servers() -> AskedPolicyServers:

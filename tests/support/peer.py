@@ -245,11 +245,10 @@ class Peer:
             if kind == "m.room.member" and room.events[event_id].content.get("membership") == "join"
         }
         room.put(event)
-        chain = room.auth_chain([*state, *event.auth_events])
         omitted = self.omits_members and asked.query.get("omit_members") == ["true"]
         if omitted:
             state = [event_id for event_id in state if room.events[event_id].type != "m.room.member"]
-            chain = room.auth_chain([*state, *event.auth_events]) - set(state)
+        chain = room.auth_chain([*state, *event.auth_events]) - set(state)
         return {
             "origin": self.name,
             "members_omitted": omitted,
@@ -286,7 +285,7 @@ class Peer:
         room, state = self._state_before(asked)
         return {
             "pdus": fragments(room, sorted(state)),
-            "auth_chain": fragments(room, sorted(room.auth_chain(state))),
+            "auth_chain": fragments(room, sorted(room.auth_chain(state) - set(state))),
         }
 
     def _state_before(self, asked: Asked) -> tuple[PeerRoom, list[EventID]]:

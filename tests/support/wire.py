@@ -129,9 +129,16 @@ class WireTransport:
         return answer
 
     async def stream(
-        self, destination: str, method: str, target: str, headers: Mapping[str, str], *, timeout: float
+        self,
+        destination: str,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        timeout: float,
     ) -> StreamedAnswer:
-        passing = Passing(self._origin, destination, method, target, None)
+        passing = Passing(self._origin, destination, method, target, body)
         try:
             async with asyncio.timeout(timeout):
                 answer = await self._wire.carry(passing, headers)

@@ -108,10 +108,7 @@ class FederationClient:
         await self._check_may_ask(destination, even_if_failing=even_if_failing)
         # What a user waits for names any server; what this server does of itself concerns those in its rooms.
         is_known = not even_if_failing
-        content = None if body is None else canonical_json.encode_unchecked(body)
-        headers = self._authorization(destination, method, target, content)
-        if content is not None:
-            headers["Content-Type"] = "application/json"
+        content, headers = self._prepare(destination, method, target, body)
         try:
             answer = await self._transport.send(
                 destination, method, target, headers, content, timeout=timeout, max_bytes=max_bytes
@@ -124,29 +121,41 @@ class FederationClient:
             raise _refusal(destination, answer.status, answer.body)
         return answer.body
 
-    async def stream(self, destination: str, target: str, *, timeout: float = TIMEOUT) -> StreamedAnswer:
-        """GET; give the answer, which was a 200, when its head has come. A server that has failed lately is not asked.
+    async def stream(
+        self,
+        destination: str,
+        target: str,
+        *,
+        method: str = "GET",
+        body: Any = None,
+        timeout: float = TIMEOUT,
+        even_if_failing: bool = False,
+        is_known: bool = False,
+    ) -> StreamedAnswer:
+        """Make a request as `request` does, and give the answer, which was a 200, when its head has come.
 
-        `timeout` and the chunks are as `Transport.stream` says.
+        `timeout` and the chunks are as `Transport.stream` says. `is_known`: this server has dealings with the other.
 
         Raises:
             Unreachable: no answer; settings or failures keep us from asking.
             Refused: any other status than 200.
         """
-        await self._check_may_ask(destination, even_if_failing=False)
-        headers = self._authorization(destination, "GET", target, None)
+        await self._check_may_ask(destination, even_if_failing=even_if_failing)
+        content, headers = self._prepare(destination, method, target, body)
         try:
-            answer = await self._transport.stream(destination, "GET", target, headers, timeout=timeout)
+            answer = await self._transport.stream(
+                destination, method, target, headers, content, timeout=timeout
+            )
         except Unreachable as error:
-            self._availability.failed(destination, error.message, is_known=False)
+            self._availability.failed(destination, error.message, is_known=is_known)
             raise
         if answer.status == 200:
-            self._note(destination, 200, is_known=False)
+            self._note(destination, 200, is_known=is_known)
             return answer
         refusal = _refusal(destination, answer.status, await _short_body(answer))
         # A 5xx about the thing that was asked for is not one about the server.
         is_about_server = refusal.code in (None, ErrCode.UNKNOWN)
-        self._note(destination, answer.status if is_about_server else 200, is_known=False)
+        self._note(destination, answer.status if is_about_server else 200, is_known=is_known)
         raise refusal
 
     async def _check_may_ask(self, destination: str, *, even_if_failing: bool) -> None:
@@ -157,11 +166,16 @@ class FederationClient:
         if not even_if_failing and not await self._availability.may_ask(destination):
             raise Unreachable(destination, "it has failed lately and is not asked again yet")
 
-    def _authorization(
-        self, destination: str, method: str, target: str, content: bytes | None
-    ) -> dict[str, str]:
+    def _prepare(
+        self, destination: str, method: str, target: str, body: Any
+    ) -> tuple[bytes | None, dict[str, str]]:
+        """The bytes of a body, and the headers of its request."""
+        content = None if body is None else canonical_json.encode_unchecked(body)
         key, own = self._signing_key, self._server_name
-        return {"Authorization": authorize(key, own, destination, method, target, content)}
+        headers = {"Authorization": authorize(key, own, destination, method, target, content)}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        return content, headers
 
     def _note(self, destination: str, status: int, *, is_known: bool) -> None:
         if status >= 500:

@@ -7,6 +7,7 @@ import msgspec
 import orjson
 
 from chamberlain.federation.client import FederationClient, decode_answer, federation_path
+from chamberlain.federation.large_answers import LargeAnswers
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.event_signatures import SignedForm
@@ -29,6 +30,8 @@ class _Made(msgspec.Struct):
 
 
 class _Joined(msgspec.Struct):
+    """What is told to one who has joined. The lists are empty: their events are told apart."""
+
     state: list[msgspec.Raw]
     auth_chain: list[msgspec.Raw]
     event: msgspec.Raw = msgspec.Raw(_NONE)
@@ -47,8 +50,9 @@ class _Invited(msgspec.Struct):
 class Handshakes:
     """Makes the requests of handshakes."""
 
-    def __init__(self, client: FederationClient) -> None:
+    def __init__(self, client: FederationClient, large: LargeAnswers) -> None:
         self._client = client
+        self._large = large
 
     async def make(self, server: str, membership: Membership, room_id: str, user_id: str) -> Template:
         """Have a template; its room, user, type and membership are what was asked for.
@@ -83,22 +87,39 @@ class Handshakes:
         Raises:
             RemoteError: the server does not let the user in, or gives no usable answer.
         """
-        query = "?omit_members=true" if omit_members else ""
-        body = await self._send(server, "send_join", join, query, timeout=JOIN_TIMEOUT, max_bytes=JOIN_BYTES)
-        found = decode_answer(server, body, _Joined)
+        try:
+            found, state, chain = await self._ask_in(server, "v2", join, omit_members=omit_members)
+        except Refused as error:
+            if not _knows_v1_alone(error):
+                raise
+            found, state, chain = await self._ask_in(server, "v1", join, omit_members=False)
         if found.members_omitted and not omit_members:
             raise BadAnswer(server, "it leaves out members without being asked to")
         pdu = bytes(found.event)
         event = join if pdu == _NONE else with_signatures(join, pdu)
         if event is None:
             raise BadAnswer(server, "it gives back another event")
-        return Welcome(
-            event,
-            [bytes(pdu) for pdu in found.state],
-            [bytes(pdu) for pdu in found.auth_chain],
-            found.members_omitted,
-            found.servers_in_room,
+        return Welcome(event, state, chain, found.members_omitted, found.servers_in_room)
+
+    async def _ask_in(
+        self, server: str, api: str, join: Event, *, omit_members: bool
+    ) -> tuple[_Joined, Sequence[bytes], Sequence[bytes]]:
+        """Hand the join in; v1 puts the status around its answer."""
+        query = "?omit_members=true" if omit_members else ""
+        body, (state, chain) = await self._large.ask(
+            server,
+            "PUT",
+            federation_path(api, "send_join", join.room_id, join.event_id) + query,
+            orjson.Fragment(join.pdu),
+            lists=("state", "auth_chain"),
+            level=1 if api == "v2" else 2,
+            timeout=JOIN_TIMEOUT,
+            max_bytes=JOIN_BYTES,
+            even_if_failing=True,
         )
+        if api == "v2":
+            return decode_answer(server, body, _Joined), state, chain
+        return decode_answer(server, body, tuple[int, _Joined])[1], state, chain
 
     async def send_leave(self, server: str, leave: Event) -> None:
         """Have the leave in the room.
@@ -106,7 +127,14 @@ class Handshakes:
         Raises:
             RemoteError: the server does not take it.
         """
-        await self._send(server, "send_leave", leave)
+        parts = ("send_leave", leave.room_id, leave.event_id)
+        body = orjson.Fragment(leave.pdu)
+        try:
+            await self._put(server, federation_path("v2", *parts), body)
+        except Refused as error:
+            if not _knows_v1_alone(error):
+                raise
+            await self._put(server, federation_path("v1", *parts), body)
 
     async def send_knock(self, server: str, knock: Event) -> Sequence[JsonObject]:
         """Have the knock in the room; give the room's stripped state, at most `MAX_STRIPPED` events of it.
@@ -159,20 +187,8 @@ class Handshakes:
         """
         await self._put(server, federation_path("v1", "exchange_third_party_invite", room_id), event)
 
-    async def _put(self, server: str, target: str, body: Any, **bounds: Any) -> bytes:
-        return await self._client.request(server, "PUT", target, body, even_if_failing=True, **bounds)
-
-    async def _send(self, server: str, call: str, event: Event, query: str = "", **bounds: Any) -> bytes:
-        """Hand the event in; what an old server answers comes without the status around it."""
-        parts = (call, event.room_id, event.event_id)
-        body = orjson.Fragment(event.pdu)
-        try:
-            return await self._put(server, federation_path("v2", *parts) + query, body, **bounds)
-        except Refused as error:
-            if not _knows_v1_alone(error):
-                raise
-        answer = await self._put(server, federation_path("v1", *parts), body, **bounds)
-        return bytes(decode_answer(server, answer, tuple[int, msgspec.Raw])[1])
+    async def _put(self, server: str, target: str, body: Any) -> bytes:
+        return await self._client.request(server, "PUT", target, body, even_if_failing=True)
 
 
 def _knows_v1_alone(error: Refused) -> bool:

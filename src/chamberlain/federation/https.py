@@ -64,12 +64,19 @@ class HttpsTransport:
             raise Unreachable(destination, f"no answer within {timeout:g} s") from None
 
     async def stream(
-        self, destination: str, method: str, target: str, headers: Mapping[str, str], *, timeout: float
+        self,
+        destination: str,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        timeout: float,
     ) -> StreamedAnswer:
         """Give the head of the server's answer, as `Transport` says."""
         try:
             async with asyncio.timeout(timeout):
-                answer = await self._ask(destination, method, target, headers, None)
+                answer = await self._ask(destination, method, target, headers, body)
         except TimeoutError:
             raise Unreachable(destination, f"no answer within {timeout:g} s") from None
         return StreamedAnswer(answer.status, answer.headers, answer.chunks(), answer.close)

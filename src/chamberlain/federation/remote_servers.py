@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 
 from chamberlain.federation.client import FederationClient, decode_answer, federation_path
+from chamberlain.federation.large_answers import LargeAnswers
 from chamberlain.matrix.remote_errors import BadAnswer
 
 STATE_BYTES: Final = 256 * 1024 * 1024
@@ -33,15 +35,12 @@ class _StateIds(msgspec.Struct):
     auth_chain_ids: list[str] = []
 
 
-class _State(_Pdus):
-    auth_chain: list[msgspec.Raw] = []
-
-
 class RemoteServers:
     """Asks for events and states, one server at a time; raises RemoteError where it has none for us."""
 
-    def __init__(self, client: FederationClient) -> None:
+    def __init__(self, client: FederationClient, large: LargeAnswers) -> None:
         self._client = client
+        self._large = large
 
     async def event(self, server: str, event_id: str) -> bytes:
         """Give one event."""
@@ -88,17 +87,20 @@ class RemoteServers:
         found = decode_answer(server, body, _StateIds)
         return found.pdu_ids, found.auth_chain_ids
 
-    async def state(self, server: str, room_id: str, event_id: str) -> tuple[list[bytes], list[bytes]]:
+    async def state(
+        self, server: str, room_id: str, event_id: str
+    ) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """Give the state before an event, and all that it goes back to by auth events."""
-        body = await self._client.get(
+        target = f"{federation_path('v1', 'state', room_id)}?{urlencode([('event_id', event_id)])}"
+        _, (state, chain) = await self._large.ask(
             server,
-            federation_path("v1", "state", room_id),
-            [("event_id", event_id)],
+            "GET",
+            target,
+            lists=("pdus", "auth_chain"),
             timeout=STATE_SECONDS,
             max_bytes=STATE_BYTES,
         )
-        found = decode_answer(server, body, _State)
-        return [bytes(pdu) for pdu in found.pdus], [bytes(pdu) for pdu in found.auth_chain]
+        return state, chain
 
     async def auth_chain(self, server: str, room_id: str, event_id: str) -> list[bytes]:
         """Give all that an event goes back to by auth events."""

@@ -51,9 +51,16 @@ class Transport(Protocol):
         ...
 
     async def stream(
-        self, destination: str, method: str, target: str, headers: Mapping[str, str], *, timeout: float
+        self,
+        destination: str,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        timeout: float,
     ) -> StreamedAnswer:
-        """Make a request without a body, as `send` does, and give its answer when its head has come.
+        """Make a request, as `send` does, and give its answer when its head has come.
 
         `timeout` (seconds) covers everything up to the head. How many bytes are read, and how long that may take,
         is the caller's business; nothing is read ahead of the caller but what buffers hold.

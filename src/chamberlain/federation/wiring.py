@@ -1,5 +1,7 @@
 """The services of federation, made and bundled."""
 
+from pathlib import Path
+
 from chamberlain.accounts.wiring import Accounts
 from chamberlain.config.federation import Federation as Settings
 from chamberlain.devices.wiring import Devices
@@ -13,6 +15,7 @@ from chamberlain.federation.inbound.wiring import Inbound
 from chamberlain.federation.key_file import KeyFile
 from chamberlain.federation.key_ring import KeyRing
 from chamberlain.federation.key_servers import KeyServers
+from chamberlain.federation.large_answers import LargeAnswers
 from chamberlain.federation.notary import Notary
 from chamberlain.federation.outbound.delivery import Way
 from chamberlain.federation.outbound.presence_news import PresenceNews
@@ -44,6 +47,7 @@ class Remotes:
         "handshakes",
         "key_ring",
         "key_servers",
+        "large_answers",
         "notary",
         "own_keys",
         "profiles",
@@ -63,6 +67,7 @@ class Remotes:
         transport: Transport,
         server_name: str,
         keys: KeyFile,
+        data_dir: Path,
     ) -> None:
         self._tasks = Tasks()
         self.server_name = server_name
@@ -82,7 +87,8 @@ class Remotes:
             notaries=settings.trusted_key_servers,
         )
         self.notary = Notary(clock, server_name, self.own_keys, self.key_ring)
-        self.handshakes = Handshakes(self.client)
+        self.large_answers = LargeAnswers(self.client, data_dir)
+        self.handshakes = Handshakes(self.client, self.large_answers)
         self.profiles = RemoteProfiles(clock, self._tasks, self.client)
         self.rooms = RemoteRooms(clock, self._tasks, self.client)
         self.key_servers = KeyServers(self.client)

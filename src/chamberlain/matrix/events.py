@@ -298,7 +298,7 @@ def _from_object(pdu: Any, version: RoomVersion) -> Event:
     if not isinstance(pdu, dict):
         raise BadJson("An event is a JSON object")
     pdu.pop("unsigned", None)
-    encoded = encode_for(version, pdu)
+    encoded = compact(encode_for(version, pdu))
     _check_size(encoded)
     _check_format(pdu, version)
     if version.has_hash_event_ids:

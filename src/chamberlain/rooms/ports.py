@@ -60,7 +60,9 @@ class RemoteServers(Protocol):
         """Give the ids of the state before an event, and of all that it goes back to by auth events."""
         ...
 
-    async def state(self, server: str, room_id: str, event_id: str) -> tuple[list[bytes], list[bytes]]:
+    async def state(
+        self, server: str, room_id: str, event_id: str
+    ) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """Give the state before an event, and all that it goes back to by auth events."""
         ...
 

@@ -9,13 +9,14 @@ from chamberlain.matrix.events import Event
 from chamberlain.matrix.remote_errors import RemoteError
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.checks import Checks
-from chamberlain.rooms.pipeline.fetch import Fetch, parse_all
+from chamberlain.rooms.pipeline.fetch import Fetch
 from chamberlain.rooms.pipeline.fork import Forking
 from chamberlain.rooms.pipeline.head import Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.rooms.pipeline.outliers import Outliers
 from chamberlain.rooms.pipeline.redact import redactions_of
 from chamberlain.rooms.pipeline.submit import TRIES, Submit
+from chamberlain.rooms.pipeline.told import parse_all
 from chamberlain.rooms.ports import RemoteServers
 from chamberlain.runtime.cache import Cache
 from chamberlain.runtime.clock import Clock

@@ -4,10 +4,9 @@ Never in a transaction and never in a room's turn: others may take their time.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
-from chamberlain.matrix.errors import MatrixError
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import EventID
 from chamberlain.matrix.remote_errors import BadAnswer, RemoteError
@@ -15,6 +14,7 @@ from chamberlain.matrix.versions import RoomVersion
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.head import Head
 from chamberlain.rooms.pipeline.outliers import Outliers, in_order
+from chamberlain.rooms.pipeline.told import AT_ONCE, Told, index, parse_all, parts, read
 from chamberlain.rooms.ports import RemoteServers
 from chamberlain.runtime.log import get_logger
 from chamberlain.store.database import Database
@@ -36,19 +36,6 @@ IN_LOOP: Final = 100
 """Up to so many events are parsed in the event loop."""
 
 log = get_logger("rooms")
-
-
-def parse_all(pdus: Iterable[bytes], version: RoomVersion, room_id: str) -> list[Event]:
-    """The events of the room among what another server sent; what is none is left out."""
-    found: dict[str, Event] = {}
-    for pdu in pdus:
-        try:
-            event = Event.parse(pdu, version)
-        except MatrixError:
-            continue
-        if event.room_id == room_id:
-            found.setdefault(event.event_id, event)
-    return list(found.values())
 
 
 class Fetch:
@@ -144,7 +131,7 @@ class Fetch:
         missing = await self._unknown(wanted)
         if len(missing) > ONE_BY_ONE:
             state, chain = await self._remotes.state(server, event.room_id, event.event_id)
-            await self._keep(event.version, event.room_id, [*chain, *state])
+            await self._keep_many(event.version, event.room_id, [chain, state])
         elif missing:
             await self._keep(event.version, event.room_id, await self._singly(server, missing))
 
@@ -163,11 +150,24 @@ class Fetch:
 
     async def _keep(self, version: RoomVersion, room_id: str, pdus: Sequence[bytes]) -> None:
         if len(pdus) > IN_LOOP:
-            parsed = await asyncio.to_thread(parse_all, pdus, version, room_id)
+            await self._keep_many(version, room_id, [pdus])
         else:
-            parsed = parse_all(pdus, version, room_id)
-        known = await self._db.snapshot(find_known, [event.event_id for event in parsed])
-        new = [event for event in parsed if event.event_id not in known]
+            await self._keep_new(version, parse_all(pdus, version, room_id))
+
+    async def _keep_many(
+        self, version: RoomVersion, room_id: str, sources: Sequence[Sequence[bytes]]
+    ) -> None:
+        everything: dict[EventID, Told] = {}
+        for source in sources:
+            everything |= await asyncio.to_thread(index, source, version, room_id)
+        order = await asyncio.to_thread(in_order, {name: one.needed for name, one in everything.items()})
+        for part in parts(order, AT_ONCE):
+            some = [everything.pop(name) for name in part]
+            await self._keep_new(version, await asyncio.to_thread(read, some, version, room_id))
+
+    async def _keep_new(self, version: RoomVersion, events: Sequence[Event]) -> None:
+        known = await self._db.read(find_known, [event.event_id for event in events])
+        new = [event for event in events if event.event_id not in known]
         await self._outliers.keep(version, await self._checks.passed(new))
 
     async def _unknown(self, event_ids: Collection[str]) -> set[str]:

@@ -1,9 +1,9 @@
 """A room that comes from another server with the join of a user of ours (server-server API, Joining Rooms)."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -12,14 +12,14 @@ from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, client_skeleton
-from chamberlain.matrix.ids import EventID, find_server_of, is_valid_server_name
+from chamberlain.matrix.ids import find_server_of, is_valid_server_name
 from chamberlain.matrix.types import StateKey
 from chamberlain.matrix.versions import RoomVersion
 from chamberlain.rooms.pipeline.authorize import Reject, by_state, keys_for
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.completion import Completion
 from chamberlain.rooms.pipeline.consequences import plain_row
-from chamberlain.rooms.pipeline.fetch import MAX_STATE, parse_all
+from chamberlain.rooms.pipeline.fetch import MAX_STATE
 from chamberlain.rooms.pipeline.fork import Forking
 from chamberlain.rooms.pipeline.head import Extremity, Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
@@ -33,6 +33,7 @@ from chamberlain.rooms.pipeline.summary import (
     membership_row,
     summarize,
 )
+from chamberlain.rooms.pipeline.told import AT_ONCE, Told, index, parts, read
 from chamberlain.runtime.clock import Clock
 from chamberlain.store.commit import EventWrite
 from chamberlain.store.commit import Head as HeadWrite
@@ -44,21 +45,9 @@ from chamberlain.store.state.keys import intern_keys
 from chamberlain.store.state.lines import LINES_PER_WRITE
 from chamberlain.store.state.merge import changes_to, given
 
-T = TypeVar("T")
-
-AT_ONCE: Final = 1_000
+ROWS_AT_ONCE: Final = 1_000
 """Rows of one transaction."""
-EVENTS_AT_ONCE: Final = 500
-"""Events that are looked at together; of the others only the bytes are in memory."""
 MAX_SERVERS: Final = 20_000
-
-
-class _Pdu(msgspec.Struct, frozen=True, gc=False):
-    """An event of another server as it is kept in memory: a large room has many."""
-
-    pdu: bytes
-    key: StateKey | None
-    needed: tuple[EventID, ...]
 
 
 class _Room(msgspec.Struct):
@@ -164,25 +153,26 @@ class Imports:
         *,
         members_omitted: bool,
     ) -> _Room:
-        told = await asyncio.to_thread(_index, state, version, join.room_id)
-        everything = await asyncio.to_thread(_index, auth_chain, version, join.room_id) | told
-        everything[join.event_id] = _Pdu(join.pdu, join.key, needed(join))
+        told = await asyncio.to_thread(index, state, version, join.room_id)
+        everything = await asyncio.to_thread(index, auth_chain, version, join.room_id)
+        everything |= told
+        everything[join.event_id] = Told([join.pdu], 0, join.key, needed(join))
         room = _Room(version, join)
         # What the join cites was in the state when it was made: where that part is left out, it still counts.
         keys = {one.key for one in told.values()}
         cited = {name for name in join.auth_events if name in everything and everything[name].key not in keys}
         in_state = (told.keys() | (cited if members_omitted else set())) - {join.event_id}
         order = await asyncio.to_thread(in_order, {name: one.needed for name, one in everything.items()})
-        for part in _parts(order, EVENTS_AT_ONCE):
-            await self._keep(
-                origin, room, [Event.parse(everything[name].pdu, version) for name in part], in_state
-            )
+        for part in parts(order, AT_ONCE):
+            some = [everything.pop(name) for name in part]
+            events = await asyncio.to_thread(read, some, version, join.room_id)
+            await self._keep(origin, room, events, in_state)
         if room.create is None:
             raise _unusable(origin, "its state has no create event")
         if room.create.content.get("room_version", "1") != version.id:
             raise _unusable(origin, f"it is no room of version {version.id}")
         await self._check_join(room)
-        for names in _parts([*room.state, (MEMBER, join.state_key or "")], AT_ONCE):
+        for names in parts([*room.state, (MEMBER, join.state_key or "")], ROWS_AT_ONCE):
             room.numbers |= await self._db.write(intern_keys, names)
         return room
 
@@ -254,10 +244,10 @@ class Imports:
         line = (await self._ids.lines.take(1))[0]
         rows = room.rows
         await self._db.write(begin_line, room.join.room_id, line, len(rows))
-        for part in _parts(list(rows.items()), AT_ONCE):
+        for part in parts(list(rows.items()), ROWS_AT_ONCE):
             await self._db.write(add_rows, line, part)
         memberships = room.memberships.values()
-        for members in _parts([row for row in memberships if not row["local"]], AT_ONCE):
+        for members in parts([row for row in memberships if not row["local"]], ROWS_AT_ONCE):
             await self._db.write(add_memberships, members)
         rest = [row for row in memberships if row["local"]]
         return await self._arrival(room, None, line, BEFORE_JOIN, {}, dict(room.summary), rest, [])
@@ -330,20 +320,6 @@ class Imports:
 
     def _is_local(self, event: Event) -> bool:
         return find_server_of(event.state_key or "") == self._server_name
-
-
-def _index(pdus: Iterable[bytes], version: RoomVersion, room_id: str) -> dict[EventID, _Pdu]:
-    """The events of the room among what another server sent, by id."""
-    found: dict[EventID, _Pdu] = {}
-    for pdu in pdus:
-        for event in parse_all([pdu], version, room_id):
-            found[event.event_id] = _Pdu(event.pdu, event.key, needed(event))
-    return found
-
-
-def _parts(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 def _unusable(origin: str, why: str) -> MatrixError:
