@@ -247,6 +247,7 @@ async def test_a_redaction_may_come_first(near: Server, alice: Client, peer: Pee
     found = (await alice.get(path("rooms", room.room_id, "event", first.event_id))).ok()
 
     assert found["content"] == {} and found["unsigned"]["redacted_because"]["event_id"] == undone.event_id
+    assert found["unsigned"]["redacted_by"] == undone.event_id
 
 
 async def test_a_moderator_may_redact_what_has_not_come(

@@ -97,9 +97,9 @@ async def test_who_gets_no_template(peer: Peer, alice: Client, wire: Wire) -> No
     own = peer.user()
     for membership in ("join", "leave", "knock"):
         answer = await make(peer, membership, room_id, "@eve:other.test")
-        assert refusal(answer) == (400, "M_INVALID_PARAM")
+        assert refusal(answer) == (403, "M_FORBIDDEN")
         assert refusal(await make(peer, membership, "!nothing:near.test", own)) == (404, "M_NOT_FOUND")
-        assert refusal(await make(peer, membership, room_id, "eve")) == (400, "M_INVALID_PARAM")
+        assert refusal(await make(peer, membership, room_id, "eve")) == (403, "M_FORBIDDEN")
     for membership in ("join", "knock"):
         for query in ("?ver=1&ver=10", "?ver="):
             answer = await make(peer, membership, room_id, own, query)
@@ -165,10 +165,10 @@ async def test_what_is_no_join_of_the_sender_is_refused(peer: Peer, alice: Clien
         finish(peer, template, type="m.room.name"),
         finish(peer, template, content={"membership": "leave"}),
         finish(peer, template, content={}),
-        finish(peer, template, state_key="@somebody:peer.test"),
-        finish(peer, template, **other),
     ):
         assert refusal(await send(peer, "send_join", event)) == (400, "M_INVALID_PARAM")
+    for event in (finish(peer, template, state_key="@somebody:peer.test"), finish(peer, template, **other)):
+        assert refusal(await send(peer, "send_join", event)) == (403, "M_FORBIDDEN")
     for wrong in ({"event_id": "$" + "a" * 43}, {"room_id": await alice.create_room(preset="public_chat")}):
         assert refusal(await send(peer, "send_join", join, **wrong)) == (400, "M_INVALID_PARAM")
     vouched = finish(
@@ -178,7 +178,7 @@ async def test_what_is_no_join_of_the_sender_is_refused(peer: Peer, alice: Clien
     forged = orjson.loads(join.pdu)
     forged["signatures"] = {"peer.test": {peer.key.key_id: "A" * 86}}
     found = target("v2", "send_join", room_id, join.event_id)
-    assert refusal(await peer.request("near.test", "PUT", found, forged)) == (400, "M_INVALID_PARAM")
+    assert refusal(await peer.request("near.test", "PUT", found, forged)) == (403, "M_FORBIDDEN")
     for body in ({}, {"type": 1}, []):
         assert (await peer.request("near.test", "PUT", found, body)).status == 400
     await alice.set_state(room_id, "m.room.join_rules", {"join_rule": "invite"})
@@ -264,15 +264,16 @@ async def test_what_is_no_invite_of_ours_is_not_signed(peer: Peer, alice: Client
         room.build("m.room.member", peer.user(), {"membership": "join"}, alice.user_id),
         room.build("m.room.member", peer.user(), content, "@bob:other.test"),
         room.build("m.room.member", peer.user(), content),
-        room.build("m.room.member", "@eve:other.test", content, alice.user_id),
     ):
         assert refusal(await invite(peer, event, body_of(peer, event, []))) == (400, "M_INVALID_PARAM")
+    stranger = room.build("m.room.member", "@eve:other.test", content, alice.user_id)
+    assert refusal(await invite(peer, stranger, body_of(peer, stranger, []))) == (403, "M_FORBIDDEN")
     forged = orjson.loads(good.pdu)
     forged["signatures"] = {"peer.test": {peer.key.key_id: "A" * 86}}
     changed = orjson.loads(good.pdu) | {"content": content | {"displayname": "Mallory"}}
     for body in (forged, changed):
         answer = await invite(peer, good, {"event": body, "room_version": "11"})
-        assert refusal(answer) == (400, "M_INVALID_PARAM")
+        assert refusal(answer) == (403, "M_FORBIDDEN")
     answer = await invite(peer, good, body_of(peer, good, []) | {"room_version": "99"})
     assert refusal(answer) == (400, "M_INCOMPATIBLE_ROOM_VERSION")
     wrong = target("v2", "invite", room.room_id, "$" + "a" * 43)

@@ -207,6 +207,10 @@ async def test_a_template_for_something_else_is_not_signed(peer: Peer, alice: Cl
         assert (answer.status, answer.json["errcode"]) == (502, "M_UNKNOWN"), name
         assert not any(asked.name == "send_join" for asked in peer.asked), name
 
+    error = {"errcode": "M_INCOMPATIBLE_ROOM_VERSION", "error": "x", "room_version": "org.example.new"}
+    peer.lies["make_join"] = lambda asked, honest: TransportAnswer(400, {}, orjson.dumps(error))
+    told = (await try_join(alice, room.room_id, "peer.test")).error(400, "M_INCOMPATIBLE_ROOM_VERSION")
+    assert told["room_version"] == "org.example.new"
     peer.lies["make_join"] = lambda asked, honest: honest | {"room_version": "org.example.new"}
     (await try_join(alice, room.room_id)).error(502, "M_UNKNOWN")
 

@@ -347,6 +347,10 @@ async def test_this_server_is_a_notary(wire: Wire, near: Server, far: KeyHost, c
         FAR: True,
         "near.test": True,
     }
+    for key_id, count in (("ed25519:1", 1), ("ed25519:other", 0)):
+        body = {"server_keys": {FAR: {key_id: {}}}}
+        answers = (await near.anonymous.post("/_matrix/key/v2/query", body)).ok()["server_keys"]
+        assert len(answers) == count
     many: JsonObject = {"server_keys": {f"s{number}.test": {} for number in range(1001)}}
     (await near.anonymous.post("/_matrix/key/v2/query", many)).error(400, "M_INVALID_PARAM")
 

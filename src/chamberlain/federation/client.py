@@ -27,6 +27,7 @@ _ERROR_TIMEOUT: Final = 10.0
 class _ErrorBody(msgspec.Struct):
     errcode: str | None = None
     error: str | None = None
+    room_version: str | None = None
 
 
 class Availability(Protocol):
@@ -205,7 +206,8 @@ def _refusal(destination: str, status: int, body: bytes) -> Refused:
         found = msgspec.json.decode(body, type=_ErrorBody)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         found = _ErrorBody()
-    return Refused(destination, status, found.errcode, (found.error or f"status {status}")[:500])
+    message = (found.error or f"status {status}")[:500]
+    return Refused(destination, status, found.errcode, message, found.room_version)
 
 
 def federation_path(version: str, *parts: str) -> str:

@@ -1,7 +1,9 @@
 """Telling other servers the keys of third ones (server-server API, Querying Keys Through Another Server)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+import msgspec
 
 from chamberlain.federation.key_ring import KeyRing
 from chamberlain.federation.own_keys import OwnKeys
@@ -9,6 +11,14 @@ from chamberlain.matrix import canonical_json
 from chamberlain.matrix.ids import is_valid_server_name
 from chamberlain.matrix.types import JsonObject
 from chamberlain.runtime.clock import Clock
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which keys of a server are wanted, all where no ids are given. `until`: when (ms) they are to be valid."""
+
+    until: int | None = None
+    """None: now."""
+    key_ids: Collection[str] = ()
 
 
 class Notary:
@@ -20,22 +30,27 @@ class Notary:
         self._own = own
         self._ring = ring
 
-    async def find(self, wanted: Mapping[str, int | None]) -> list[JsonObject]:
-        """What the servers have said of their keys, signed by them and by this one; those that have not left out.
+    async def find(self, wanted: Mapping[str, Wanted]) -> list[JsonObject]:
+        """What the servers have said of the keys that are wanted, signed by them and by this one.
 
-        `wanted` has until when (ms) the keys of each should be valid, None: now. An answer that does not reach that
-        far is given where there is no better one.
+        Servers that have said nothing are left out. An answer that does not hold as long as wanted is given where
+        there is no better one.
         """
-        now = self._clock.now()
-        found = await asyncio.gather(
-            *(self._find(server, now if until is None else until) for server, until in wanted.items())
-        )
+        found = await asyncio.gather(*(self._find(server, keys) for server, keys in wanted.items()))
         return [answer for answers in found for answer in answers]
 
-    async def _find(self, server: str, valid_until: int) -> list[JsonObject]:
+    async def _find(self, server: str, wanted: Wanted) -> list[JsonObject]:
+        valid_until = self._clock.now() if wanted.until is None else wanted.until
         if server == self._server_name:
             return [canonical_json.decode(self._own.answer(valid_until))]
         if not is_valid_server_name(server):
             return []
-        answers = await self._ring.find_answers(server, valid_until)
-        return [self._own.countersign(canonical_json.decode(answer)) for answer in answers]
+        answers = map(canonical_json.decode, await self._ring.find_answers(server, valid_until))
+        return [self._own.countersign(answer) for answer in answers if _has_any(answer, wanted.key_ids)]
+
+
+def _has_any(answer: JsonObject, key_ids: Collection[str]) -> bool:
+    """Whether a server speaks of any of these keys of its, or of whichever where there are none."""
+    old = answer.get("old_verify_keys")
+    own = [*answer["verify_keys"], *(old if isinstance(old, dict) else ())]
+    return not key_ids or any(key_id in key_ids for key_id in own)

@@ -8,7 +8,7 @@ import orjson
 
 from chamberlain.matrix import canonical_json
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.errors import BadJson, Forbidden, MatrixError
+from chamberlain.matrix.errors import BadJson, Forbidden, InvalidParam, MatrixError
 from chamberlain.matrix.ids import is_valid_server_name
 from chamberlain.matrix.signing import SigningKey, VerifyKey
 
@@ -68,14 +68,17 @@ class SignedRequests:
 
         Raises:
             MatrixError: UNAUTHORIZED (401) without a good signature for this server.
+            InvalidParam: the name of the server is none.
             Forbidden: the settings close the door to that server.
             BadJson: the body is not JSON in UTF-8.
         """
         fields = parse_authorization(authorization)
         origin, key_id, signature = (fields.get(name, "") for name in ("origin", "key", "sig"))
         destination = fields.get("destination")
-        if not is_valid_server_name(origin) or not key_id or not signature:
+        if not origin or not key_id or not signature:
             raise _unauthorized("The request is not signed by a server")
+        if not is_valid_server_name(origin):
+            raise InvalidParam("The request is signed by what is no server name")
         if destination is not None and destination != self._server_name:
             raise _unauthorized("The request was signed for another server")
         if not self._gate.permits(origin):

@@ -7,7 +7,8 @@
     ├── MissingToken            M_MISSING_TOKEN       401
     ├── UnknownToken            M_UNKNOWN_TOKEN       401   (soft_logout)
     ├── Forbidden               M_FORBIDDEN           403
-    │   └── NotJoined           M_FORBIDDEN           403   the requester is not in the room
+    │   ├── NotJoined           M_FORBIDDEN           403   the requester is not in the room
+    │   └── BadlySigned         M_FORBIDDEN           403   an event is not signed by those who must have signed it
     ├── NotFound                M_NOT_FOUND           404
     ├── LimitExceeded           M_LIMIT_EXCEEDED      429   (retry_after_ms)
     └── UIARequired             none, or the stage's  401   (session, flows, params, completed)
@@ -90,6 +91,13 @@ class NotJoined(Forbidden):
 
     def __init__(self, message: str = "You are not in this room", **extra: Any) -> None:
         super().__init__(message, **extra)
+
+
+class BadlySigned(Forbidden):
+    """An event is not signed by the servers that must have signed it."""
+
+    def __init__(self, message: str = "The event is not signed by those who must have signed it") -> None:
+        super().__init__(message)
 
 
 class NotFound(MatrixError):

@@ -8,6 +8,8 @@
 A caller that asks several servers catches `RemoteError`. What may be told to a client goes through `for_client`.
 """
 
+from typing import Any
+
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import MatrixError
 
@@ -26,12 +28,18 @@ class Unreachable(RemoteError):
 
 
 class Refused(RemoteError):
-    """The server answered with an error. `code` is its errcode, None where it gave none."""
+    """The server answered with an error. `code` is its errcode, None where it gave none.
 
-    def __init__(self, server: str, status: int, code: str | None, message: str) -> None:
+    `room_version`: which one the other side would have to know, where it says that.
+    """
+
+    def __init__(
+        self, server: str, status: int, code: str | None, message: str, room_version: str | None = None
+    ) -> None:
         super().__init__(server, message)
         self.status = status
         self.code = code
+        self.room_version = room_version
 
 
 class BadAnswer(RemoteError):
@@ -56,7 +64,8 @@ _RELAYED = frozenset(
 def for_client(error: RemoteError) -> MatrixError:
     """The error that a local client is answered with: a 401 of another server is not one of ours."""
     if isinstance(error, Refused) and error.code in _RELAYED:
-        return MatrixError(ErrCode(error.code), error.message)
+        extra: dict[str, Any] = {} if error.room_version is None else {"room_version": error.room_version}
+        return MatrixError(ErrCode(error.code), error.message, **extra)
     if isinstance(error, Unreachable):
         return MatrixError(ErrCode.UNKNOWN, f"{error.server} cannot be reached", status=502)
     return MatrixError(ErrCode.UNKNOWN, f"{error.server} gave no usable answer", status=502)

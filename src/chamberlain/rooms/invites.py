@@ -1,6 +1,6 @@
 """Inviting users, ours and those of other servers, which sign first (server-server API, Inviting to a room)."""
 
-from chamberlain.matrix.errors import Forbidden, InvalidParam
+from chamberlain.matrix.errors import BadlySigned, Forbidden
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.ids import EventID, find_server_of
 from chamberlain.matrix.remote_errors import BadAnswer, RemoteError, for_client
@@ -67,5 +67,5 @@ class Invites:
             raise for_client(error) from error
         try:
             return (await self._accept.receive(self._server_name, signed)).event_id
-        except InvalidParam as error:
+        except BadlySigned as error:
             raise for_client(BadAnswer(find_server_of(target) or "", error.message)) from error

@@ -80,5 +80,6 @@ async def load_extras(tx: Read, events: Sequence[StoredEvent]) -> dict[str, byte
     for event_id, other_id in redacted.items():
         other = others.get(other_id)
         if other is not None:
-            extras[event_id] = extras.get(event_id, b"") + b',"redacted_because":' + other.client
+            redacted_by = b',"redacted_by":%b,"redacted_because":%b' % (orjson.dumps(other_id), other.client)
+            extras[event_id] = extras.get(event_id, b"") + redacted_by
     return extras

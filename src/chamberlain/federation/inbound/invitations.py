@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from chamberlain.accounts.users import Users
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.errors import Forbidden, InvalidParam, MatrixError
+from chamberlain.matrix.errors import BadlySigned, Forbidden, InvalidParam, MatrixError
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, sign
 from chamberlain.matrix.ids import find_server_of
@@ -57,9 +57,11 @@ class Invitations:
 
         Raises:
             MatrixError: INCOMPATIBLE_ROOM_VERSION; INVITE_BLOCKED where the user wants no invitations.
-            BadJson, InvalidParam: it is no invite of a user of ours by one of the origin, well signed; or what is
-                shown of the room is not of the room; or the room is known here, and has another version.
-            Forbidden: there is no such user; the room does not let the server.
+            BadJson, InvalidParam: it is no invite of a user of ours; or what is shown of the room is not of the room;
+                or the room is known here, and has another version.
+            BadlySigned: it is.
+            Forbidden: it is not by a user of the origin; there is no such user; the room does not
+                let the server.
         """
         if version not in ROOM_VERSIONS:
             raise MatrixError(
@@ -92,12 +94,12 @@ class Invitations:
         if event.type != MEMBER or event.content.get("membership") != "invite":
             raise InvalidParam("The event is no invite")
         if find_server_of(event.sender) != origin:
-            raise InvalidParam("The event is not by a user of your server")
+            raise Forbidden("The event is not by a user of your server")
         if event.state_key is None or not self._users.is_local(event.state_key):
             raise InvalidParam("The event does not invite a user of this server")
         passed = await self._checks.passed([event])
         if not passed or passed[0].content != event.content:
-            raise InvalidParam("The event is not well signed")
+            raise BadlySigned
         return event
 
     async def _check_user(self, user_id: str) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from chamberlain.matrix.auth_rules.selection import AUTHORIZER
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.errors import InvalidParam, MatrixError, NotFound
+from chamberlain.matrix.errors import Forbidden, InvalidParam, MatrixError, NotFound
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, sign
 from chamberlain.matrix.ids import find_server_of
@@ -76,14 +76,13 @@ class Resident:
         `versions`: the room versions that it knows, where that matters.
 
         Raises:
-            InvalidParam: the user is not of the origin.
             NotFound: this server is not in the room.
-            Forbidden: the room does not let the server or the user.
+            Forbidden: the user is not of the origin; the room does not let the server or the user.
             MatrixError: INCOMPATIBLE_ROOM_VERSION, with the room's version; UNABLE_TO_AUTHORISE_JOIN;
                 UNABLE_TO_GRANT_JOIN.
         """
         if find_server_of(user_id) != origin:
-            raise InvalidParam("The user is not of your server")
+            raise Forbidden("The user is not of your server")
         head = await self._let_in(origin, room_id)
         version = head.version.id
         if versions is not None and version not in versions:
@@ -106,9 +105,9 @@ class Resident:
         """Have the join in the room. Harmless when repeated.
 
         Raises:
-            InvalidParam: it is no join of a user of the origin, or not the event that the path names.
+            InvalidParam: it is no join, or not the event that the path names.
             NotFound: this server is not in the room.
-            Forbidden: the room does not let the server or the user.
+            Forbidden: it is not by a user of the origin, or badly signed; the room does not let the server or the user.
             MatrixError: UNABLE_TO_AUTHORISE_JOIN, UNABLE_TO_GRANT_JOIN.
         """
         head = await self._let_in(origin, room_id)
@@ -164,7 +163,7 @@ def _parse(
     if event.type != MEMBER or event.content.get("membership") != membership:
         raise InvalidParam(f"The event is no {membership}")
     if event.state_key != event.sender or find_server_of(event.sender) != origin:
-        raise InvalidParam("The event is not by and for a user of your server")
+        raise Forbidden("The event is not by and for a user of your server")
     return event
 
 

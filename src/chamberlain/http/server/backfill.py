@@ -18,8 +18,8 @@ class GetMissingPreviousEvents(Request):
     """Which events the server has on both sides of those that it misses."""
 
     room_id: Path[RoomID]
-    earliest_events: list[str]
-    latest_events: list[str]
+    earliest_events: list[str] = []
+    latest_events: list[str] = []
     limit: int = 10
     min_depth: int = 0
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from chamberlain.federation.notary import Wanted
 from chamberlain.http.endpoint import Auth, Context, Limit, Path, Query, Request, Response, endpoint
 from chamberlain.http.server.keys_server import check_open
 from chamberlain.matrix.errcodes import ErrCode
@@ -35,7 +36,7 @@ async def query_keys(ctx: Context, request: QueryKeys) -> Found:
     """Give the keys of a server."""
     check_open(ctx)
     notary = ctx.services.federation.remotes.notary
-    return Found(await notary.find({request.server_name: request.minimum_valid_until_ts}))
+    return Found(await notary.find({request.server_name: Wanted(request.minimum_valid_until_ts)}))
 
 
 class QueryKey(Request):
@@ -57,7 +58,7 @@ async def query_key(ctx: Context, request: QueryKey) -> Found:
     """Give the keys of a server, as servers of long ago ask for them."""
     check_open(ctx)
     notary = ctx.services.federation.remotes.notary
-    return Found(await notary.find({request.server_name: request.minimum_valid_until_ts}))
+    return Found(await notary.find({request.server_name: Wanted(request.minimum_valid_until_ts)}))
 
 
 class Criteria(msgspec.Struct):
@@ -84,10 +85,10 @@ async def query_many_keys(ctx: Context, request: QueryManyKeys) -> Found:
     check_open(ctx)
     if len(request.server_keys) > MOST_SERVERS:
         raise InvalidParam(f"Keys of more than {MOST_SERVERS} servers cannot be asked for at once")
-    wanted = {
-        server: max(
-            (key.minimum_valid_until_ts for key in keys.values() if key.minimum_valid_until_ts), default=None
-        )
-        for server, keys in request.server_keys.items()
-    }
+    wanted = {server: _wanted(keys) for server, keys in request.server_keys.items()}
     return Found(await ctx.services.federation.remotes.notary.find(wanted))
+
+
+def _wanted(keys: dict[str, Criteria]) -> Wanted:
+    times = (key.minimum_valid_until_ts for key in keys.values() if key.minimum_valid_until_ts)
+    return Wanted(max(times, default=None), keys.keys())

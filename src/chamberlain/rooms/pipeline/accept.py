@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from chamberlain.matrix.auth_rules.power_levels import CREATE_KEY
-from chamberlain.matrix.errors import Forbidden, InvalidParam
+from chamberlain.matrix.errors import BadlySigned, Forbidden
 from chamberlain.matrix.events import Event, client_skeleton, redact
 from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.authorize import Reject, by_auth_events, by_state, keys_for
@@ -133,12 +133,12 @@ class Accept:
         """Have an event in a room that we are in, which came into it through us: the others are told of it.
 
         Raises:
-            InvalidParam: it is badly signed.
+            BadlySigned: it is.
             Forbidden: it is not allowed: here and now, or ever.
         """
         passed = await self._checks.passed([event])
         if not passed:
-            raise InvalidParam("The event is not signed by those who must have signed it")
+            raise BadlySigned
         head = await self._heads.get(event.room_id)
         if not await self._connected(passed):
             budget = _Budget()
