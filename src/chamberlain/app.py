@@ -126,7 +126,18 @@ async def _build(
     http = HttpClient(addresses, verify_certificates=outbound.verify_certificates)
     if transport is None:
         transport = HttpsTransport(clock, rng, addresses, config.federation.ca_files)
-    remotes = Remotes(db, clock, rng, config.federation, transport, config.server_name, keys, config.data_dir)
+    remotes = Remotes(
+        db,
+        clock,
+        rng,
+        config.federation,
+        transport,
+        config.server_name,
+        keys,
+        config.data_dir,
+        key_path=config.signing_key_path,
+        is_shared=config.cluster.shared,
+    )
     accounts = build_accounts(
         db,
         clock,
@@ -161,7 +172,7 @@ async def _build(
         clock,
         rng,
         server_name=config.server_name,
-        signing_key=remotes.signing_key,
+        own_keys=remotes.own_keys,
         default_version=config.default_room_version,
         profiles=accounts.profiles,
         rulesets=accounts.push_rules,

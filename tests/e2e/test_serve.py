@@ -68,6 +68,25 @@ def test_one_server_at_a_time_on_a_data_folder(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+def test_a_key_is_rotated_beside_a_running_server(tmp_path: Path) -> None:
+    """It is published at once, and the next start has it."""
+
+    def published(server: Process) -> tuple[list[str], list[str]]:
+        answer = server.call("GET", "/_matrix/key/v2/server")[1]
+        return list(answer["verify_keys"]), list(answer["old_verify_keys"])
+
+    with Process(tmp_path) as server:
+        (old,), _ = published(server)
+        done = run(tmp_path, "keys", "rotate", "--name", "localhost")
+        assert done.returncode == 0, done.stderr
+        (new,), gone = published(server)
+        assert new in done.stdout and gone == [old] != [new]
+        assert server.stop() == 0
+    with Process(tmp_path) as server:
+        assert published(server) == ([new], [old])
+        assert server.stop() == 0
+
+
 def test_a_server_never_changes_its_name(tmp_path: Path) -> None:
     """With data of one name, another name refuses to start and says so in words."""
     with Process(tmp_path, name="one.example") as server:

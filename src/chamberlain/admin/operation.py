@@ -45,6 +45,7 @@ class Scope(StrEnum):
     AUDIT_READ = "audit:read"
     AUDIT_WRITE = "audit:write"
     SERVER_READ = "server:read"
+    SERVER_WRITE = "server:write"
     FEDERATION_READ = "federation:read"
     FEDERATION_WRITE = "federation:write"
     NONE = "none"

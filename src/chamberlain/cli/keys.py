@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from chamberlain.cli import data_folder
+from chamberlain.cli.local import PREFIX, open_local
 from chamberlain.cli.settings import config_options
 from chamberlain.config import Config
 from chamberlain.federation import key_file
@@ -47,13 +48,18 @@ with the time of its end. Keep copies of both: without them nobody can verify wh
 def rotate(config: Config) -> None:
     """Make a new signing key. The old one is published as such, so that what it signed stays valid.
 
-    The server must be stopped: what it signed with the old key after this would be valid nowhere. With several
-    machines, stop them all, and copy both files to each.
+    A server that runs signs with it at once. With several machines, stop them all, and copy both files to each: what
+    one of them signed with the old key after this would be valid nowhere.
     """
+    if data_folder.is_in_use(config.data_dir):
+        with open_local(config) as api:
+            made = api.call("POST", f"{PREFIX}/keys/rotate")
+        click.echo(f"The server signs with {made['key_id']} from now on.")
+        return
     _load(config)
     with data_folder.locked(config.data_dir):
-        made = key_file.rotate(config.signing_key_path, Rng(), Clock().now())
-    click.echo(f"The server signs with {made.key_id} from its next start on.")
+        key = key_file.rotate(config.signing_key_path, Rng(), Clock().now())
+    click.echo(f"The server signs with {key.key_id} from its next start on.")
 
 
 def _load(config: Config) -> KeyFile:

@@ -7,12 +7,12 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from chamberlain.federation.own_keys import OwnKeys
 from chamberlain.federation.request_signing import Gate, authorize
 from chamberlain.federation.transport import StreamedAnswer, Transport
 from chamberlain.matrix import canonical_json
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.remote_errors import BadAnswer, Refused, Unreachable
-from chamberlain.matrix.signing import SigningKey
 
 T = TypeVar("T")
 
@@ -55,13 +55,13 @@ class FederationClient:
         gate: Gate,
         availability: Availability,
         server_name: str,
-        signing_key: SigningKey,
+        own_keys: OwnKeys,
     ) -> None:
         self._transport = transport
         self._gate = gate
         self._availability = availability
         self._server_name = server_name
-        self._signing_key = signing_key
+        self._own_keys = own_keys
 
     async def get(
         self,
@@ -172,7 +172,7 @@ class FederationClient:
     ) -> tuple[bytes | None, dict[str, str]]:
         """The bytes of a body, and the headers of its request."""
         content = None if body is None else canonical_json.encode_unchecked(body)
-        key, own = self._signing_key, self._server_name
+        key, own = self._own_keys.signing_key, self._server_name
         headers = {"Authorization": authorize(key, own, destination, method, target, content)}
         if content is not None:
             headers["Content-Type"] = "application/json"

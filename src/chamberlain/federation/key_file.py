@@ -57,14 +57,14 @@ def load_or_make(path: Path, rng: Rng) -> KeyFile:
     return load(path)
 
 
-def rotate(path: Path, rng: Rng, now: int) -> SigningKey:
-    """Make a new key the one that signs; those in use are old from `now` (ms) on. Raises as `load`.
+def rotate(path: Path, rng: Rng, ends: int) -> SigningKey:
+    """Make a new key the one that signs; those in use are good for what was signed until `ends` (ms). Raises as `load`.
 
-    The server must not sign meanwhile: what it signed later with an old key would not be valid.
+    The server must not sign with those any more then.
     """
     before = load(path)
     made = generate(rng.bytes(32))
-    lines = [f"{key.key_id} {key.verify_key().to_base64()} {now}\n" for key in before.active]
+    lines = [f"{key.key_id} {key.verify_key().to_base64()} {ends}\n" for key in before.active]
     beside = old_path(path)
     kept = beside.read_text() if beside.exists() else ""
     # A key that is in both files is in use: a crash between these two changes nothing.

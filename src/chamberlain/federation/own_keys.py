@@ -1,6 +1,6 @@
 """This server's own keys, as it publishes them and as a notary that signs for others (server-server API, Keys)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from chamberlain.federation.key_file import KeyFile
@@ -20,6 +20,10 @@ class OwnKeys:
     def __init__(self, clock: Clock, server_name: str, keys: KeyFile) -> None:
         self._clock = clock
         self._server_name = server_name
+        self.replace(keys)
+
+    def replace(self, keys: KeyFile) -> None:
+        """These are the keys from now on."""
         self._keys = keys
         self._published: dict[str, PublishedKey] = {
             **{key.key.key_id: key for key in keys.old},
@@ -32,6 +36,11 @@ class OwnKeys:
     def signing_key(self) -> SigningKey:
         """The one that signs."""
         return self._keys.active[0]
+
+    @property
+    def active(self) -> Sequence[SigningKey]:
+        """Those in use, the one that signs first."""
+        return self._keys.active
 
     def published(self) -> Mapping[str, PublishedKey]:
         """All of them, by key id."""

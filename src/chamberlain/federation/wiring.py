@@ -14,6 +14,7 @@ from chamberlain.federation.inbound.memberships import Memberships
 from chamberlain.federation.inbound.wiring import Inbound
 from chamberlain.federation.key_file import KeyFile
 from chamberlain.federation.key_ring import KeyRing
+from chamberlain.federation.key_rotation import KeyRotation
 from chamberlain.federation.key_servers import KeyServers
 from chamberlain.federation.large_answers import LargeAnswers
 from chamberlain.federation.notary import Notary
@@ -28,6 +29,7 @@ from chamberlain.federation.remote_rooms import RemoteRooms
 from chamberlain.federation.request_signing import SignedRequests
 from chamberlain.federation.room_reading import RoomReading
 from chamberlain.federation.transport import Transport
+from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.wiring import Rooms
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
@@ -46,6 +48,7 @@ class Remotes:
         "gate",
         "handshakes",
         "key_ring",
+        "key_rotation",
         "key_servers",
         "large_answers",
         "notary",
@@ -54,7 +57,6 @@ class Remotes:
         "rooms",
         "server_name",
         "signed_requests",
-        "signing_key",
         "transport",
     )
 
@@ -68,15 +70,18 @@ class Remotes:
         server_name: str,
         keys: KeyFile,
         data_dir: Path,
+        *,
+        key_path: Path,
+        is_shared: bool,
     ) -> None:
+        """`keys`: what is in the file at `key_path`; `is_shared`: other machines have such a file too."""
         self._tasks = Tasks()
         self.server_name = server_name
         self.own_keys = OwnKeys(clock, server_name, keys)
-        self.signing_key = self.own_keys.signing_key
         self.transport = transport
         self.gate = FederationGate(db, clock, settings)
         self.availability = Destinations(db, clock, rng)
-        self.client = FederationClient(transport, self.gate, self.availability, server_name, self.signing_key)
+        self.client = FederationClient(transport, self.gate, self.availability, server_name, self.own_keys)
         self.key_ring = KeyRing(
             db,
             clock,
@@ -86,6 +91,7 @@ class Remotes:
             own=self.own_keys.published,
             notaries=settings.trusted_key_servers,
         )
+        self.key_rotation = KeyRotation(db, clock, rng, key_path, self.own_keys, is_shared=is_shared)
         self.notary = Notary(clock, server_name, self.own_keys, self.key_ring)
         self.large_answers = LargeAnswers(self.client, data_dir)
         self.handshakes = Handshakes(self.client, self.large_answers)
@@ -96,6 +102,11 @@ class Remotes:
             self.key_ring, self.gate, server_name, self.availability.heard_of
         )
 
+    @property
+    def signing_key(self) -> SigningKey:
+        """The key that signs now."""
+        return self.own_keys.signing_key
+
     async def start(self) -> None:
         """Begin the background work."""
         await self.gate.start()
@@ -104,6 +115,7 @@ class Remotes:
     async def close(self) -> None:
         """End the background work and close the connections."""
         await self._tasks.close()
+        await self.key_rotation.close()
         await self.key_ring.close()
         await self.availability.close()
         await self.gate.close()
@@ -179,7 +191,7 @@ def build_federation(
     return Federation(
         remotes,
         inbound=Inbound(db, clock, holder, devices, rooms, sync, shared=shared),
-        memberships=Memberships(db, accounts.users, rooms, remotes.handshakes, remotes.signing_key),
+        memberships=Memberships(db, accounts.users, rooms, remotes.handshakes, remotes.own_keys),
         device_updates=DeviceUpdates(db, clock, devices.for_servers, outbound.servers_in, name),
         room_reading=RoomReading(db, clock, rooms.heads, name),
         outbound=outbound,

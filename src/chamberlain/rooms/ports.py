@@ -7,6 +7,7 @@ from chamberlain.matrix.events import Event
 from chamberlain.matrix.policy import PolicyServer
 from chamberlain.matrix.push_rules import Ruleset
 from chamberlain.matrix.server_keys import PublishedKey
+from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.shown import AliasedRoom, DirectoryQuery, Page, RemoteSpace
 
 
@@ -33,6 +34,15 @@ class KeyRing(Protocol):
         self, wanted: Collection[tuple[str, str]], valid_at: int
     ) -> dict[tuple[str, str], PublishedKey]:
         """Give the keys by (server, key id), those that no one knows left out; asks for those not valid at a time."""
+        ...
+
+
+class OwnKeys(Protocol):
+    """The keys of this server."""
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """The one that signs now. It can be another one the next time."""
         ...
 
 

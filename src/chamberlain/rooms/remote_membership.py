@@ -11,7 +11,6 @@ from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Draft, Event, build
 from chamberlain.matrix.ids import EventID, find_server_of, is_valid_server_name
 from chamberlain.matrix.remote_errors import BadAnswer, Refused, RemoteError, for_client
-from chamberlain.matrix.signing import SigningKey
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.handshake import Handshakes, Template, complete
 from chamberlain.rooms.handshake import Membership as Handshake
@@ -21,6 +20,7 @@ from chamberlain.rooms.pipeline.accept import Accept
 from chamberlain.rooms.pipeline.consequences import MAX_DEPTH
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.imports import Imports
+from chamberlain.rooms.ports import OwnKeys
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.log import get_logger
 from chamberlain.store import entering, events, memberships
@@ -50,7 +50,7 @@ class RemoteMembership:
         imports: Imports,
         accept: Accept,
         server_name: str,
-        signing_key: SigningKey,
+        own_keys: OwnKeys,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -60,7 +60,7 @@ class RemoteMembership:
         self._imports = imports
         self._accept = accept
         self._server_name = server_name
-        self._signing_key = signing_key
+        self._own_keys = own_keys
         self._entering: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def is_elsewhere(self, room_id: str, user_id: str) -> bool:
@@ -220,7 +220,9 @@ class RemoteMembership:
     ) -> Event:
         draft = self._draft(user_id, room_id, content)
         try:
-            return complete(template, draft, server_name=self._server_name, signing_key=self._signing_key)
+            return complete(
+                template, draft, server_name=self._server_name, signing_key=self._own_keys.signing_key
+            )
         except MatrixError as error:
             raise BadAnswer(server, f"the template is not usable: {error.message}") from error
 
@@ -251,7 +253,7 @@ class RemoteMembership:
             auth_events=[before.event_id],
             depth=min(before.depth + 1, MAX_DEPTH),
             server_name=self._server_name,
-            signing_key=self._signing_key,
+            signing_key=self._own_keys.signing_key,
         )
 
     # ------------------------------------------------------------------------------------------- whom to ask

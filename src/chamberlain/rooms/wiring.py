@@ -1,6 +1,5 @@
 """The services of rooms, made and bundled."""
 
-from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.by_time import ByTime
 from chamberlain.rooms.create import CreateRoom
@@ -32,7 +31,15 @@ from chamberlain.rooms.pipeline.outliers import Outliers
 from chamberlain.rooms.pipeline.policy import Policy
 from chamberlain.rooms.pipeline.resolve import Resolve
 from chamberlain.rooms.pipeline.submit import Submit
-from chamberlain.rooms.ports import Elsewhere, KeyRing, PolicyServers, Profiles, RemoteServers, Rulesets
+from chamberlain.rooms.ports import (
+    Elsewhere,
+    KeyRing,
+    OwnKeys,
+    PolicyServers,
+    Profiles,
+    RemoteServers,
+    Rulesets,
+)
 from chamberlain.rooms.profile_fanout import ProfileFanout
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.receipts import Receipts
@@ -189,7 +196,7 @@ def build_rooms(
     rng: Rng,
     *,
     server_name: str,
-    signing_key: SigningKey,
+    own_keys: OwnKeys,
     default_version: str,
     profiles: Profiles,
     rulesets: Rulesets,
@@ -203,7 +210,7 @@ def build_rooms(
     """Make the services of rooms. `holder`: this worker's name in leases."""
     tasks = Tasks()
     heads = Heads(db)
-    drafting = Drafting(db, heads, server_name, signing_key)
+    drafting = Drafting(db, heads, server_name, own_keys)
     notifications = Notifications(db, heads, rulesets, server_name)
     ids = EventIds(db)
     policy = Policy(db, heads, policy_servers)
@@ -220,9 +227,7 @@ def build_rooms(
     outside = Outside(db, clock, ids, checks)
     permission = InvitePermission(db)
     invites = Invites(heads, submit, templates, handshakes, accept, permission, server_name)
-    remote = RemoteMembership(
-        db, clock, heads, outside, handshakes, imports, accept, server_name, signing_key
-    )
+    remote = RemoteMembership(db, clock, heads, outside, handshakes, imports, accept, server_name, own_keys)
     create = CreateRoom(
         submit,
         profiles,

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from chamberlain.federation.key_file import KeyFile
+from chamberlain.federation.own_keys import OwnKeys
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, MatrixError, NotFound
 from chamberlain.matrix.push_rules import Ruleset
@@ -52,7 +54,7 @@ def worker(db: Database) -> Rooms:
         Clock(),
         Rng(),
         server_name="example.org",
-        signing_key=SigningKey(b"k" * 32, "test"),
+        own_keys=OwnKeys(Clock(), "example.org", KeyFile((SigningKey(b"k" * 32, "test"),))),
         default_version="11",
         profiles=NoProfiles(),
         rulesets=NoRulesets(),

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 
+from chamberlain.federation.key_file import KeyFile
+from chamberlain.federation.own_keys import OwnKeys
 from chamberlain.matrix.push_rules import Ruleset
 from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.create import RoomOptions
@@ -58,7 +60,7 @@ async def workers(db: Database, names: Names) -> AsyncIterator[list[Rooms]]:
             Clock(),
             Rng(),
             server_name="example.org",
-            signing_key=SigningKey(b"k" * 32, "test"),
+            own_keys=OwnKeys(Clock(), "example.org", KeyFile((SigningKey(b"k" * 32, "test"),))),
             default_version="11",
             profiles=names,
             rulesets=NoRulesets(),

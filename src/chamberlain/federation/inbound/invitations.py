@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from chamberlain.accounts.users import Users
+from chamberlain.federation.own_keys import OwnKeys
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import BadlySigned, Forbidden, InvalidParam, MatrixError
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, sign
 from chamberlain.matrix.ids import find_server_of
-from chamberlain.matrix.signing import SigningKey
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import ROOM_VERSIONS, RoomVersion
 from chamberlain.rooms.acl import must_be_allowed
@@ -32,7 +32,7 @@ class Invitations:
         accept: Accept,
         outside: Outside,
         permission: InvitePermission,
-        signing_key: SigningKey,
+        own_keys: OwnKeys,
     ) -> None:
         self._users = users
         self._heads = heads
@@ -40,7 +40,7 @@ class Invitations:
         self._accept = accept
         self._outside = outside
         self._permission = permission
-        self._signing_key = signing_key
+        self._own_keys = own_keys
 
     async def take(
         self,
@@ -79,7 +79,7 @@ class Invitations:
         shown = shown[:MAX_STRIPPED]
         if event.version.room_id_is_create_hash:
             await self._check_shown(event, shown)
-        signed = sign(event, self._users.server_name, self._signing_key)
+        signed = sign(event, self._users.server_name, self._own_keys.signing_key)
         is_outside = head is None or not is_ours(head)
         if not is_outside or not await self._outside.wait(signed, origin, shown):
             return await self._accept.receive(origin, signed)

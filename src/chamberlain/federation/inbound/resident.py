@@ -4,13 +4,13 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from chamberlain.federation.own_keys import OwnKeys
 from chamberlain.matrix.auth_rules.selection import AUTHORIZER
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden, InvalidParam, MatrixError, NotFound
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event, sign
 from chamberlain.matrix.ids import find_server_of
-from chamberlain.matrix.signing import SigningKey
 from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.acl import must_be_allowed, must_be_whole
 from chamberlain.rooms.handshake import Membership
@@ -54,14 +54,14 @@ class Resident:
         templates: Templates,
         accept: Accept,
         server_name: str,
-        signing_key: SigningKey,
+        own_keys: OwnKeys,
     ) -> None:
         self._db = db
         self._heads = heads
         self._templates = templates
         self._accept = accept
         self._server_name = server_name
-        self._signing_key = signing_key
+        self._own_keys = own_keys
 
     async def make(
         self,
@@ -117,7 +117,7 @@ class Resident:
             if find_server_of(authorizer) != self._server_name:
                 raise InvalidParam("The join is to be authorized by a user of another server")
             await find_authorizer(self._db, self._heads, room_id, event.sender, is_ours=False)
-            event = sign(event, self._server_name, self._signing_key)
+            event = sign(event, self._server_name, self._own_keys.signing_key)
         servers = [self._server_name, *await self._db.read(servers_in, room_id)]
         event = await self._accept.receive(origin, event)
         if omit_members:

@@ -7,11 +7,12 @@ from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.events import Draft, Event, build
 from chamberlain.matrix.hashes import decode_for, reference_hash, signed_bytes
 from chamberlain.matrix.policy import POLICY_KEY
-from chamberlain.matrix.signing import SigningKey, encode_base64
+from chamberlain.matrix.signing import encode_base64
 from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.head import Extremity, Heads, Stored
 from chamberlain.rooms.pipeline.waiting import Made
+from chamberlain.rooms.ports import OwnKeys
 from chamberlain.store import events
 from chamberlain.store.database import Database
 
@@ -22,11 +23,11 @@ _NO_EXTREMITY = Extremity(0, "", 0, 0)
 class Drafting:
     """Makes events of drafts."""
 
-    def __init__(self, db: Database, heads: Heads, server_name: str, signing_key: SigningKey) -> None:
+    def __init__(self, db: Database, heads: Heads, server_name: str, own_keys: OwnKeys) -> None:
         self._db = db
         self._heads = heads
         self._server_name = server_name
-        self._signing_key = signing_key
+        self._own_keys = own_keys
 
     async def load(self, chain: Chain, draft: Draft) -> tuple[set[StateKey], set[StateKey]]:
         """Have what an event of the draft is judged by at hand; give the keys of its auth events, and all keys."""
@@ -58,7 +59,7 @@ class Drafting:
             auth_events=[stored.event.event_id for stored in auth],
             depth=min(max((end.depth for end in ends), default=0) + 1, _MAX_DEPTH),
             server_name=self._server_name,
-            signing_key=self._signing_key,
+            signing_key=self._own_keys.signing_key,
             reference_hashes={} if version.has_hash_event_ids else await self._hashes(chain, auth),
         )
         state: dict[StateKey, Event] = {
