@@ -10,6 +10,7 @@ from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.pipeline.consequences import Arrived
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.submit import Submit
+from chamberlain.rooms.remote_membership import RemoteMembership
 from chamberlain.runtime.tasks import Tasks
 from chamberlain.store import kinds, memberships
 from chamberlain.store.database import Database
@@ -26,10 +27,11 @@ def admits_guests(content: JsonObject) -> bool:
 class Guests:
     """Takes guests out of rooms that stop letting them in, also where the server stopped meanwhile."""
 
-    def __init__(self, db: Database, heads: Heads, submit: Submit) -> None:
+    def __init__(self, db: Database, heads: Heads, submit: Submit, remote: RemoteMembership) -> None:
         self._db = db
         self._heads = heads
         self._submit = submit
+        self._remote = remote
         self._tasks = Tasks()
         db.subscribe(self._changed)
 
@@ -41,16 +43,24 @@ class Guests:
         """Stop; who should have left leaves after the next start."""
         await self._tasks.close()
 
-    async def check_admits(self, room_id: str) -> None:
-        """Do nothing where guests may join the room.
+    async def check_admits(self, user_id: str, room_id: str) -> None:
+        """Do nothing where guests may join the room, or where that is known after the join alone (`see_out`).
 
         Raises:
-            NotFound: there is no such room.
             MatrixError: GUEST_ACCESS_FORBIDDEN.
         """
-        await self._heads.get(room_id)
+        if not await self._remote.is_elsewhere(room_id, user_id) and not await self._admits(room_id):
+            raise _forbidden()
+
+    async def see_out(self, user_id: str, room_id: str) -> None:
+        """A guest who has just joined is out again where guests may not join the room.
+
+        Raises:
+            MatrixError: GUEST_ACCESS_FORBIDDEN, they are out.
+        """
         if not await self._admits(room_id):
-            raise MatrixError(ErrCode.GUEST_ACCESS_FORBIDDEN, "Guests may not join this room")
+            await self._leave(user_id, room_id)
+            raise _forbidden()
 
     async def _admits(self, room_id: str) -> bool:
         access = await self._heads.current(room_id, GUEST_ACCESS)
@@ -72,9 +82,16 @@ class Guests:
 
     async def _empty(self, room_id: str) -> None:
         for user_id in await self._db.read(memberships.guests_in, room_id):
-            try:
-                await self._submit.send(user_id, room_id, MEMBER, {"membership": "leave"}, state_key=user_id)
-            except MatrixError as refusal:
-                # Whoever has left or was banned meanwhile need not leave.
-                if refusal.status >= 500:
-                    raise
+            await self._leave(user_id, room_id)
+
+    async def _leave(self, user_id: str, room_id: str) -> None:
+        try:
+            await self._submit.send(user_id, room_id, MEMBER, {"membership": "leave"}, state_key=user_id)
+        except MatrixError as refusal:
+            # Whoever has left or was banned meanwhile need not leave.
+            if refusal.status >= 500:
+                raise
+
+
+def _forbidden() -> MatrixError:
+    return MatrixError(ErrCode.GUEST_ACCESS_FORBIDDEN, "Guests may not join this room")

@@ -272,7 +272,7 @@ def build_rooms(
         search=Search(db, clock, search_index, reading),
         search_index=search_index,
         initial_sync=InitialSync(db, heads, history, reading),
-        guests=Guests(db, heads, submit),
+        guests=Guests(db, heads, submit, remote),
         accept=accept,
         imports=imports,
         checks=checks,

@@ -39,6 +39,17 @@ async def test_a_guest_joins_and_talks_where_guests_may(alice: Client, guest: Cl
     assert guest.user_id not in members
 
 
+async def test_a_guest_joins_by_an_alias(alice: Client, guest: Client) -> None:
+    """As clients do that know no id, and as those do that use one endpoint for both."""
+    room = await alice.create_room(preset="public_chat", room_alias_name="open")
+    (await guest.post("join/%23open:example.org")).error(403, "M_GUEST_ACCESS_FORBIDDEN")
+    await alice.set_state(room, "m.room.guest_access", {"guest_access": "can_join"})
+    for name in ("%23open:example.org", room):
+        assert (await guest.post(f"join/{name}")).ok() == {"room_id": room}
+
+    assert guest.user_id in (await alice.get(f"rooms/{room}/joined_members")).ok()["joined"]
+
+
 async def test_a_guest_stays_out_where_the_room_does_not_say_so(alice: Client, guest: Client) -> None:
     """Neither by joining nor by setting the member event, and again after the room stopped letting them in."""
     room = await alice.create_room(preset="public_chat")

@@ -55,8 +55,6 @@ class Joined(Response):
 async def join_room_by_id(ctx: Context, request: JoinRoomByID) -> Joined:
     """Join a room by its id."""
     ctx.requester.must_not_be_suspended()
-    if ctx.requester.is_guest:
-        await ctx.services.rooms.guests.check_admits(request.room_id)
     await _join(ctx, request.room_id, request.content, ())
     return Joined(request.room_id)
 
@@ -64,9 +62,14 @@ async def join_room_by_id(ctx: Context, request: JoinRoomByID) -> Joined:
 @endpoint(
     "POST",
     "/_matrix/client/v3/join/{room_id_or_alias}",
-    auth=Auth.ACCESS_TOKEN,
+    auth=Auth.GUEST_OK,
     limit=Limit.JOIN,
-    errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND, ErrCode.UNABLE_TO_GRANT_JOIN),
+    errors=(
+        ErrCode.FORBIDDEN,
+        ErrCode.NOT_FOUND,
+        ErrCode.UNABLE_TO_GRANT_JOIN,
+        ErrCode.GUEST_ACCESS_FORBIDDEN,
+    ),
 )
 async def join_room(ctx: Context, request: JoinRoom) -> Joined:
     """Join a room by its id or one of its aliases."""
@@ -82,11 +85,16 @@ async def _join(ctx: Context, room_id: RoomID, content: JsonObject, servers: Seq
         known = msgspec.convert(content, Known)
     except msgspec.ValidationError as error:
         raise BadJson(str(error)) from None
-    await ctx.services.rooms.membership.join(
-        ctx.requester.user_id,
+    requester, rooms = ctx.requester, ctx.services.rooms
+    if requester.is_guest:
+        await rooms.guests.check_admits(requester.user_id, room_id)
+    await rooms.membership.join(
+        requester.user_id,
         room_id,
         reason=known.reason,
         third_party_signed=known.third_party_signed,
         content={key: value for key, value in content.items() if key not in Known.__struct_fields__},
         servers=servers,
     )
+    if requester.is_guest:
+        await rooms.guests.see_out(requester.user_id, room_id)

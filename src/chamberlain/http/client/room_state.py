@@ -30,7 +30,7 @@ async def set_room_state_with_key(ctx: Context, request: SetRoomState) -> Sent:
     requester = ctx.requester
     requester.must_not_be_suspended()
     if requester.is_guest and request.event_type == "m.room.member":
-        await ctx.services.rooms.guests.check_admits(request.room_id)
+        await ctx.services.rooms.guests.check_admits(requester.user_id, request.room_id)
     event_id = await ctx.services.rooms.messages.set_state(
         requester.user_id,
         request.room_id,
