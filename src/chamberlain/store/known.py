@@ -11,6 +11,7 @@ import msgspec
 from chamberlain.matrix.types import StateKey
 from chamberlain.store.commit import INSERT_EVENT
 from chamberlain.store.state.keys import intern_keys
+from chamberlain.store.state.lines import Point
 from chamberlain.store.tx import Read, Write
 
 BARE: Final = 0
@@ -77,6 +78,22 @@ async def list_pdus(tx: Read, event_ids: Collection[str]) -> dict[str, bytes]:
     return {row[0]: row[1] for row in rows}
 
 
+async def points_after(tx: Read, event_ids: Collection[str]) -> dict[str, Point]:
+    """Give, of those of the events that are part of their room, the point at which the state after them stands."""
+    rows = await tx.all(
+        "SELECT event_id, before_line, before_ver, after_line, after_ver, state_key IS NOT NULL FROM events"
+        " WHERE event_id = ANY(:ids) AND before_line IS NOT NULL AND rejected IS NULL AND NOT soft_failed",
+        ids=list(event_ids),
+    )
+    found: dict[str, Point] = {}
+    for event_id, before_line, before_ver, after_line, after_ver, is_state in rows:
+        if not is_state:
+            found[event_id] = (before_line, before_ver)
+        elif after_line is not None:
+            found[event_id] = (after_line, after_ver)
+    return found
+
+
 async def add_outliers(
     tx: Write, rows: Sequence[dict[str, Any]], auth: Sequence[tuple[str, str]]
 ) -> dict[str, int]:
@@ -133,6 +150,16 @@ async def drop_edges(tx: Write, room_id: str, found: Collection[str]) -> None:
         room_id=room_id,
         found=list(found),
     )
+
+
+async def missing_among(tx: Read, room_id: str, event_ids: Collection[str]) -> set[str]:
+    """Give those of the events that are missing where the room's history breaks off."""
+    rows = await tx.all(
+        "SELECT DISTINCT missing FROM backward_edges WHERE room_id = :room_id AND missing = ANY(:ids)",
+        room_id=room_id,
+        ids=list(event_ids),
+    )
+    return {row[0] for row in rows}
 
 
 async def list_edges(tx: Read, room_id: str, low: int, high: int, limit: int) -> list[str]:

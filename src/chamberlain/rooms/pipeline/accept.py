@@ -4,7 +4,7 @@
     fetch       what is missing before them and of their auth events
     policy      what the room's policy server says, where it has one
     authorize   by their auth events, by the state before them, by the current state
-    persist     at the head of the room in one unit; on forks each by itself
+    persist     where the state is the current one in one unit; on forks each by itself
 
 An event is dropped that is badly signed or whose auth events nobody gives; everything else is kept: accepted, rejected
 or soft-failed. To give one again is harmless.
@@ -21,6 +21,7 @@ from chamberlain.matrix.errors import BadlySigned, Forbidden
 from chamberlain.matrix.events import Event, client_skeleton, redact
 from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.authorize import Reject, by_auth_events, by_state, keys_for
+from chamberlain.rooms.pipeline.beside import Beside
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.consequences import follow_from, plain_row
@@ -233,6 +234,7 @@ class Accept:
         head = await self._heads.get(room_id)
         chain = Chain(head)
         redactions = await redactions_of(self._db, self._heads, chain, told.events)
+        beside = Beside(self._db, told.events)
         for event in told.events:
             own = known.get(event.event_id)
             if own is not None and own.is_placed:
@@ -240,10 +242,11 @@ class Accept:
                     refused.setdefault(event.event_id, "It was refused before")
                 continue
             redacted_by = redactions.get(event.event_id)
-            follows = {e.event_id for e in chain.extremities} == set(event.prev_events)
-            unwelcome = told.unwelcome.get(event.event_id)
-            if told.state is None and follows and unwelcome is None:
+            is_plain = told.state is None and event.event_id not in told.unwelcome
+            if is_plain and (_follows(chain, event) or await beside.holds(chain, event)):
                 await self._extend(chain, event, known, outgoing, refused, redacted_by)
+                if event.event_id in chain.drafted:
+                    beside.extended(chain, event)
                 continue
             if not await self._commit(chain):
                 return False
@@ -252,6 +255,7 @@ class Accept:
                 return False
             head = await self._heads.get(room_id)
             chain = Chain(head)
+            beside.moved()
             known = await self._db.read(find_known, named.union(ids))
         return await self._commit(chain)
 
@@ -269,7 +273,7 @@ class Accept:
         refused: dict[str, str],
         redacted_by: str | None,
     ) -> None:
-        """Place an event that follows the head: the state before it is the current one."""
+        """Place an event that follows the head, or stands beside it: the state before it is the current one."""
         if redacted_by is not None:
             event = redact(event)
         keys = keys_for(event)
@@ -384,6 +388,10 @@ class Accept:
             refused[event.event_id] = outcome.refused
             log.info("an event was refused", event_id=event.event_id, reason=outcome.refused)
         return True
+
+
+def _follows(chain: Chain, event: Event) -> bool:
+    return {end.event_id for end in chain.extremities} == set(event.prev_events)
 
 
 def _are(cited: Sequence[Event], state: Mapping[StateKey, Event]) -> bool:

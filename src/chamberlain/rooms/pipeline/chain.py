@@ -72,14 +72,11 @@ class Chain:
         return {end.event_id for end in self.ends} == set(event.prev_events)
 
     def follow(self, stored: Stored) -> None:
-        """Let the event be the one that the next one follows."""
+        """Let the event be an end of the room, instead of those that it follows."""
         event = stored.event
         own = Extremity(stored.nid, event.event_id, event.depth, stored.height)
-        if len(self.extremities) <= PREV_EVENTS:
-            self.extremities = (own,)
-        else:
-            followed = set(event.prev_events)
-            self.extremities = (*(one for one in self.extremities if one.event_id not in followed), own)
+        followed = set(event.prev_events)
+        self.extremities = (*(one for one in self.extremities if one.event_id not in followed), own)
         if event.state_key is not None:
             self.overlay[(event.type, event.state_key)] = stored
             self.ver += 1
