@@ -4,10 +4,12 @@ from chamberlain.accounts.wiring import Accounts
 from chamberlain.admin import operations
 from chamberlain.admin.audit import AuditLog
 from chamberlain.admin.deactivation import AccountEnd, Deactivation
+from chamberlain.admin.deletion import DeleteRoom
 from chamberlain.admin.jobs.engine import Jobs
 from chamberlain.admin.leaving import Deactivate, EvacuateRoom, EvacuateUser, Leaving
 from chamberlain.admin.notices import Notices
 from chamberlain.admin.parts import Parts
+from chamberlain.admin.replacement import Replacement
 from chamberlain.admin.run import Runner
 from chamberlain.admin.secret_registration import SecretRegistration
 from chamberlain.config.server_notices import ServerNotices
@@ -57,13 +59,19 @@ def build_admin(
     """Make the services, and keep the sender of server notices from being anybody else's."""
     operations.load()
     leaving = Leaving(db, clock, rooms.submit, rooms.remote_membership)
+    replacement = Replacement(db, rooms.create, rooms.submit, rooms.membership)
     end = AccountEnd(db, accounts.deactivation, accounts.tokens)
     jobs = Jobs(
         db,
         clock,
         rng,
         holder,
-        [EvacuateRoom(db, leaving), EvacuateUser(db, leaving), Deactivate(db, leaving, end)],
+        [
+            EvacuateRoom(db, leaving),
+            EvacuateUser(db, leaving),
+            Deactivate(db, leaving, end),
+            DeleteRoom(db, clock, leaving, replacement, rooms.submit, remotes.gate),
+        ],
     )
     notices = Notices(db, clock, holder, accounts, rooms, server_notices)
     _keep_sender(accounts, notices)

@@ -10,6 +10,7 @@ from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.ids import EventID, RoomID
 from chamberlain.matrix.types import JsonObject, text_of
+from chamberlain.rooms.blocked import must_not_be_blocked
 from chamberlain.rooms.inheritance import Inheritance
 from chamberlain.rooms.invites import Invites
 from chamberlain.rooms.pipeline.head import Heads
@@ -71,9 +72,10 @@ class Membership:
 
         Raises:
             NotFound: there is no such room, or no server is known that is in it.
-            Forbidden: the join rules or a ban keep the user out.
+            Forbidden: the join rules or a ban keep the user out, or the room is blocked.
             MatrixError: what other servers say against it, or that they cannot be reached.
         """
+        await must_not_be_blocked(self._db, room_id)
         extra: JsonObject = {key: value for key, value in (content or {}).items() if key not in _OURS}
         if third_party_signed is not None:
             extra["third_party_invite"] = {"signed": third_party_signed}
@@ -140,9 +142,10 @@ class Membership:
 
         Raises:
             NotFound: there is no such room.
-            Forbidden: the sender may not invite, or the target is in the room or banned.
+            Forbidden: the sender may not invite, the target is in the room or banned, or the room is blocked.
             MatrixError: INVITE_BLOCKED; what the target's server says against it, or that it cannot be reached.
         """
+        await must_not_be_blocked(self._db, room_id)
         extra: JsonObject = {"is_direct": True} if is_direct else {}
         content = await self._content(target, "invite", reason, extra)
         return await self._invites.invite(sender, room_id, target, content)
@@ -188,9 +191,10 @@ class Membership:
 
         Raises:
             NotFound: there is no such room, or no server is known that is in it.
-            Forbidden: the join rules do not allow it, or the user is in the room, invited or banned.
+            Forbidden: the join rules do not allow it, the user is in the room, invited or banned, or it is blocked.
             MatrixError: what other servers say against it, or that they cannot be reached.
         """
+        await must_not_be_blocked(self._db, room_id)
         if await self._remote.is_elsewhere(room_id, user_id):
             content = await self._content(user_id, "knock", reason)
             return await self._remote.knock(user_id, room_id, servers, content)

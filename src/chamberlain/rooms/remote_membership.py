@@ -88,7 +88,7 @@ class RemoteMembership:
 
         Raises:
             NotFound: no server is known that may be in the room.
-            MatrixError: what the servers say, or that none of them can be reached.
+            MatrixError: what the servers say, or that none of them can be reached; that the room is being purged.
         """
         candidates = await self._candidates(room_id, user_id, servers)
 

@@ -37,6 +37,19 @@ async def add(tx: Write, alias: str, room_id: str, creator: str, now: int) -> bo
     return added > 0
 
 
+async def move(tx: Write, alias: str, room_id: str) -> None:
+    """Have the alias name another room."""
+    before: str | None = await tx.value(
+        "SELECT room_id FROM room_aliases WHERE alias = :alias FOR UPDATE", alias=alias
+    )
+    if before is not None and before != room_id:
+        await tx.run(
+            "UPDATE room_aliases SET room_id = :room_id WHERE alias = :alias", alias=alias, room_id=room_id
+        )
+        for moved in (before, room_id):
+            tx.place(kinds.ROOM, moved, "alias")
+
+
 async def delete(tx: Write, alias: str) -> str | None:
     """Have the alias name nothing; give the room that it named, or None."""
     room_id: str | None = await tx.value(

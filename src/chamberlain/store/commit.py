@@ -196,9 +196,9 @@ async def _write_rooms(tx: Write, units: Sequence[Unit], points: dict[str, Point
         return
     await tx.defer(
         "INSERT INTO rooms (room_id, version, creator, created_at, cur_line, cur_ver, head_seq, extremities,"
-        " notify_count, highlight_count, thread_notify_count)"
+        " notify_count, highlight_count, thread_notify_count, must_exist)"
         " VALUES (:room_id, :version, :creator, :created_at, :line, :ver, :head_seq, :extremities,"
-        " :notify_count, :highlight_count, :thread_notify_count)"
+        " :notify_count, :highlight_count, :thread_notify_count, :must_exist)"
         " ON CONFLICT (room_id) DO UPDATE SET cur_line = excluded.cur_line, cur_ver = excluded.cur_ver,"
         " head_seq = excluded.head_seq, extremities = excluded.extremities,"
         " notify_count = excluded.notify_count, highlight_count = excluded.highlight_count,"
@@ -217,6 +217,8 @@ async def _write_rooms(tx: Write, units: Sequence[Unit], points: dict[str, Point
                 "notify_count": unit.head.notify_count,
                 "highlight_count": unit.head.highlight_count,
                 "thread_notify_count": unit.head.thread_notify_count,
+                # A room that was purged meanwhile does not come back: this refers to nothing.
+                "must_exist": None if unit.expected < 0 else "the room",
             }
             # In one order everywhere, or two workers could wait for one another.
             for unit in sorted(units, key=lambda unit: unit.room_id)

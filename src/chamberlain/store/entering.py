@@ -1,10 +1,16 @@
 """Rooms that a user of ours is being brought into: what other servers send for them is kept for that moment."""
 
+from chamberlain.store import purged
 from chamberlain.store.tx import Read, Write
 
 
 async def begin(tx: Write, room_id: str, version: str, until: int) -> None:
-    """A user is being brought into the room, at most until this time (ms)."""
+    """A user is being brought into the room, at most until this time (ms).
+
+    Raises:
+        BeingPurged: what was here of the room before is not gone yet.
+    """
+    await purged.times(tx, room_id)
     await tx.run(
         "INSERT INTO entering_rooms (room_id, version, until) VALUES (:room_id, :version, :until)"
         " ON CONFLICT (room_id) DO UPDATE SET version = excluded.version, until = excluded.until"

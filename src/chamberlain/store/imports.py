@@ -5,10 +5,11 @@ from typing import Any
 
 import msgspec
 
-from chamberlain.store import kinds
+from chamberlain.store import kinds, purged
 from chamberlain.store.commit import UPSERT_EVENT, UPSERT_MEMBERSHIP, EventWrite, Head, write_summaries
 from chamberlain.store.known import add_auth, add_edges
 from chamberlain.store.partial import Partial, begin, leave_unfinished
+from chamberlain.store.purged import BeingPurged
 from chamberlain.store.state.lines import FIRST, LAST, Point, add_line
 from chamberlain.store.state.write import advance_current, note_position
 from chamberlain.store.tx import Write
@@ -40,6 +41,8 @@ class Arrival(msgspec.Struct):
     local_members: Sequence[str]
     summary: dict[str, Any]
     lines: Sequence[int]
+    purges: int
+    """How often the room had been purged when its state was looked at."""
     partial: Partial | None = None
     """Where the members were left out."""
     servers: Sequence[str] = ()
@@ -66,7 +69,13 @@ async def add_memberships(tx: Write, rows: Sequence[dict[str, Any]]) -> None:
 
 
 async def arrive(tx: Write, arrival: Arrival) -> Point | None:
-    """The room stands after the join; give the point of its state, or None where it has moved meanwhile."""
+    """The room stands after the join; give the point of its state, or None where it has moved meanwhile.
+
+    Raises:
+        BeingPurged: what was told of the room is not all here any more.
+    """
+    if await purged.times(tx, arrival.room_id) != arrival.purges:
+        raise BeingPurged
     if not await _claim(tx, arrival):
         return None
     lines = iter(arrival.lines)

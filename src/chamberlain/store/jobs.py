@@ -161,6 +161,17 @@ async def list_items(tx: Read, job_id: str, states: Sequence[str], after: int, l
     return [Item(*row) for row in rows]
 
 
+async def detail_of(tx: Read, job_id: str, item: str) -> str | None:
+    """Give the detail of the first item of a job that has this text and is done, or None."""
+    detail: str | None = await tx.value(
+        "SELECT detail FROM job_items WHERE job_id = :job_id AND item = :item AND state = 'done'"
+        " ORDER BY place LIMIT 1",
+        job_id=job_id,
+        item=item,
+    )
+    return detail
+
+
 async def begin(tx: Write, lease: Lease, job_id: str, now: int) -> Job:
     """Make the job active, or leave it as it is where it is so already; give it."""
     await fence(tx, lease)
@@ -223,7 +234,7 @@ async def claim(tx: Write, lease: Lease, job_id: str, limit: int) -> list[Item] 
 
 
 async def settle(tx: Write, lease: Lease, job_id: str, items: Sequence[Item]) -> None:
-    """Write what became of claimed items."""
+    """Write what became of claimed items; one that is still claimed is not at its end, and comes again."""
     await fence(tx, lease)
     settled = 0
     failed = 0
@@ -236,7 +247,7 @@ async def settle(tx: Write, lease: Lease, job_id: str, items: Sequence[Item]) ->
             state=item.state,
             detail=item.detail,
         )
-        settled += changed
+        settled += changed if item.state != CLAIMED else 0
         failed += changed if item.state == FAILED else 0
     await tx.run(
         "UPDATE jobs SET done = done + :settled, failed = failed + :failed WHERE job_id = :job_id",

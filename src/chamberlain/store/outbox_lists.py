@@ -108,6 +108,40 @@ async def list_destination_rooms(
     return [DestinationRoom(*row) for row in rows], total
 
 
+class Untold(msgspec.Struct, frozen=True):
+    """A server that lacks something; `retry_at`: until when (ms) it is left alone, 0 while it answers."""
+
+    destination: str
+    retry_at: int
+
+
+async def list_untold(tx: Read, room_id: str) -> list[Untold]:
+    """Give the servers in a room that have not been sent yet that our users have left it.
+
+    There are none where this server sends nothing at all.
+    """
+    if await tx.value("SELECT 1 FROM followers WHERE name LIKE 'outbound:%' LIMIT 1") is None:
+        return []
+    last = await tx.value(
+        "SELECT MAX(e.position) FROM memberships m CROSS JOIN events e WHERE m.room_id = :room_id AND m.local"
+        " AND m.membership = 'leave' AND e.event_id = m.event_id AND e.sender = m.user_id AND e.outgoing",
+        room_id=room_id,
+    )
+    if last is None:
+        return []
+    rows = await tx.all(
+        "SELECT i.server, COALESCE(d.retry_at, 0) FROM (SELECT server FROM memberships"
+        " WHERE room_id = :room_id AND membership = 'join' AND server IS NOT NULL"
+        " UNION SELECT server FROM partial_room_servers WHERE room_id = :room_id) i"
+        " LEFT JOIN destinations d ON d.destination = i.server AND d.failing_since IS NOT NULL"
+        " LEFT JOIN outbox_servers s ON s.destination = i.server"
+        " WHERE COALESCE(s.sent, 0) < :last ORDER BY i.server",
+        room_id=room_id,
+        last=last,
+    )
+    return [Untold(*row) for row in rows]
+
+
 async def count_edus(tx: Read, destination: str) -> int:
     """Count the EDUs that wait for a server."""
     count: int = await tx.value(

@@ -7,7 +7,7 @@ import msgspec
 
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.versions import get_room_version
-from chamberlain.store import kinds
+from chamberlain.store import kinds, purged
 from chamberlain.store.commit import INSERT_EVENT, UPSERT_MEMBERSHIP
 from chamberlain.store.rooms import rooms_with_ours
 from chamberlain.store.tx import Read, Write
@@ -37,10 +37,15 @@ async def put(tx: Write, row: dict[str, Any], membership: dict[str, Any], known:
 
     `row`: every column of `events` but the position. `known` None: there is nothing to wait for any more.
     Harmless when repeated; who has joined stays so.
+
+    Raises:
+        BeingPurged: what was here of the room before is not gone yet.
     """
     room_id, user_id, event_id = row["room_id"], row["state_key"], row["event_id"]
     if known is not None and await rooms_with_ours(tx, (room_id,)):
         return False
+    if known is not None:
+        await purged.times(tx, room_id)
     previous = await tx.value(
         "SELECT event_id FROM memberships WHERE room_id = :room_id AND user_id = :user_id",
         room_id=room_id,

@@ -62,6 +62,19 @@ async def find_version(tx: Read, room_id: str) -> str | None:
     return version
 
 
+async def find_made(tx: Read, creator: str, name: str, since: int) -> str | None:
+    """Give the first room of this name that a user made at a time (ms) or later, or None."""
+    room_id: str | None = await tx.value(
+        "SELECT r.room_id FROM rooms r JOIN room_summaries s ON s.room_id = r.room_id"
+        " WHERE r.creator = :creator AND r.created_at >= :since AND s.name = :name"
+        " ORDER BY r.created_at LIMIT 1",
+        creator=creator,
+        since=since,
+        name=name,
+    )
+    return room_id
+
+
 async def rooms_with_ours(tx: Read, room_ids: Collection[str]) -> set[str]:
     """Give those of the rooms to which any of our users is joined."""
     rows = await tx.all(

@@ -10,6 +10,7 @@ from chamberlain.admin import operations
 from chamberlain.config.server_notices import ServerNotices
 from chamberlain.store import destinations
 from tests.api.conformance.table import PASSWORD, check, found
+from tests.api.media.test_files import upload
 from tests.support.server import Client, Server, path, test_config, until
 
 OLD = "/_matrix/client/r0/admin"
@@ -241,7 +242,10 @@ async def test_a_dry_run_changes_no_row(server: Server, alice: Client, bob: Clie
     availability = server.app.services.federation.remotes.availability
     availability.failed("gone.test", "it is gone", is_known=True)
     await until(lambda: _is_failing(server, "gone.test"))
+    server_name, media_id = (await upload(alice, b"a file")).split("/")
     known = {
+        "server_name": server_name,
+        "media_id": media_id,
         "pattern": "spam.test",
         "rule": "deny",
         "destination": "gone.test",
@@ -256,6 +260,7 @@ async def test_a_dry_run_changes_no_row(server: Server, alice: Client, bob: Clie
         "admin": True,
         "locked": True,
         "suspended": True,
+        "block": True,
         "content": {"msgtype": "m.text", "body": "x"},
     }
     routes = [(o.name, o.route, o.request) for o in operations.load().values() if o.mutates and o.route]

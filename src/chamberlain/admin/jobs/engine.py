@@ -83,6 +83,11 @@ class Jobs:
             raise NotFound("There is no such job")
         return job
 
+    async def find_open(self, kind: str, subject: str) -> Job | None:
+        """The job of this kind that is under way for the subject, or None."""
+        found = await self._db.read(jobs.list_jobs, kind, subject, None, None, 1)
+        return found[0] if found and not found[0].is_finished else None
+
     async def cancel(self, job_id: str) -> Job:
         """Cancel a job, which stops after the items in hand; a finished one stays as it is. Raises NotFound."""
         job = await self._db.write(jobs.cancel, job_id, self._clock.now())

@@ -20,6 +20,8 @@ class JobKind(Protocol):
     async def work(self, job: Job, items: Sequence[Item]) -> Sequence[Item]:
         """Deal with the items and give each as it then is: done, skipped or failed, with a detail.
 
-        An item that comes as a claimed one may have been dealt with before a crash. What this raises fails the job.
+        One that is given as claimed, or not at all, comes again with the next: it takes longer, or waits for those
+        before it. An item that comes as a claimed one may have been dealt with before a crash. What this raises fails
+        the job.
         """
         ...

@@ -12,6 +12,7 @@ from chamberlain.matrix.ids import find_server_of
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import ROOM_VERSIONS, RoomVersion
 from chamberlain.rooms.acl import must_be_allowed
+from chamberlain.rooms.blocked import must_not_be_blocked
 from chamberlain.rooms.handshake import MAX_STRIPPED
 from chamberlain.rooms.invite_permission import InvitePermission
 from chamberlain.rooms.joined import is_ours
@@ -19,6 +20,7 @@ from chamberlain.rooms.outside import Outside
 from chamberlain.rooms.pipeline.accept import Accept
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.head import Heads
+from chamberlain.store.database import Database
 
 
 class Invitations:
@@ -26,6 +28,7 @@ class Invitations:
 
     def __init__(
         self,
+        db: Database,
         users: Users,
         heads: Heads,
         checks: Checks,
@@ -34,6 +37,7 @@ class Invitations:
         permission: InvitePermission,
         own_keys: OwnKeys,
     ) -> None:
+        self._db = db
         self._users = users
         self._heads = heads
         self._checks = checks
@@ -61,7 +65,7 @@ class Invitations:
                 or the room is known here, and has another version.
             BadlySigned: it is.
             Forbidden: it is not by a user of the origin; there is no such user; the room does not
-                let the server.
+                let the server, or is blocked.
         """
         if version not in ROOM_VERSIONS:
             raise MatrixError(
@@ -75,6 +79,7 @@ class Invitations:
             raise InvalidParam("The room is of another version")
         event = await self._parse(origin, room_id, event_id, known, pdu)
         await must_be_allowed(self._heads, room_id, origin)
+        await must_not_be_blocked(self._db, room_id)
         await self._check_user(event.state_key or "")
         shown = shown[:MAX_STRIPPED]
         if event.version.room_id_is_create_hash:

@@ -21,6 +21,6 @@ class Memberships:
         heads, accept, name = rooms.heads, rooms.accept, users.server_name
         self.resident = Resident(db, heads, rooms.templates, accept, name, own_keys)
         self.invitations = Invitations(
-            users, heads, rooms.checks, accept, rooms.outside, rooms.invite_permission, own_keys
+            db, users, heads, rooms.checks, accept, rooms.outside, rooms.invite_permission, own_keys
         )
         self.third_party_invites = ThirdPartyInvites(heads, rooms.invites, handshakes, name)

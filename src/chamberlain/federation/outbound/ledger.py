@@ -51,6 +51,8 @@ class Ledger:
         self._points: dict[str, Point] = {}
         self._windows: dict[tuple[str, str], Window] = {}
         self._newest: dict[str, int] = {}
+        self._forgotten: set[str] = set()
+        """Rooms that were purged since the last look."""
         self._saving = asyncio.Lock()
         self._saved = cursor
         self.cursor = cursor
@@ -63,6 +65,11 @@ class Ledger:
 
     async def read_on(self, tell: Tell) -> bool:
         """Tell of what came next; whether there is more. Nothing is told twice, and nothing is between two tellings."""
+        for room_id in self._forgotten:
+            self._rooms.pop(room_id, None)
+            self._points.pop(room_id, None)
+            self._forget_unsaved(room_id)
+        self._forgotten.clear()
         arrivals = await self._db.snapshot(outbox_events.list_arrivals, self.cursor, BATCH, self._points)
         turned_away = await self._turned_away(arrivals.events)
         by_room: dict[str, list[Arrival]] = {}
@@ -117,6 +124,17 @@ class Ledger:
             await self._db.write(outbox_queue.record, self._lease, cursor, some, others)
             if is_last:
                 return
+
+    def forget_room(self, room_id: str) -> None:
+        """The room was purged: where it comes again, it comes anew."""
+        self._forgotten.add(room_id)
+        self._forget_unsaved(room_id)
+
+    def _forget_unsaved(self, room_id: str) -> None:
+        self.federated.discard(room_id)
+        self._newest.pop(room_id, None)
+        for key in [key for key in self._windows if key[1] == room_id]:
+            del self._windows[key]
 
     def forget_rooms(self) -> None:
         """Let memory not grow for ever: what is asked for again is read. To be called when all is saved."""

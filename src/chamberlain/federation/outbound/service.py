@@ -128,6 +128,9 @@ class Outbound:
         for change in changes:
             if change.kind == kinds.OUTBOX:
                 edus += change.payload or (change.entity,)
+            elif change.kind == kinds.ROOM and change.ref == "purge":
+                for shard in self._shards:
+                    shard.forget_room(change.entity)
         events = [change for change in changes if change.kind == kinds.EVENT]
         for shard in self._shards:
             if any(_concerns(change, shard) for change in events):

@@ -80,6 +80,11 @@ class Shard:
         """Whether a room has servers of this shard. What was not looked at yet may have brought some into it."""
         return self._ledger is not None and (not self.has_read or room_id in self._ledger.federated)
 
+    def forget_room(self, room_id: str) -> None:
+        """The room was purged: where it comes again, it comes anew."""
+        if self._ledger is not None:
+            self._ledger.forget_room(room_id)
+
     def arrived(self) -> None:
         """There are events to look at."""
         self.has_read = False

@@ -1,6 +1,6 @@
 """Dendrite's administration paths, with the `GET` verbs and the bare localparts of its older documentation."""
 
-from chamberlain.admin.operations import moderation, rooms
+from chamberlain.admin.operations import moderation, room_deletion, rooms
 from chamberlain.http.endpoint import Auth, Context, Path, Request, Response, Status, endpoint
 from chamberlain.http.operations import NO_STORE, run
 from chamberlain.matrix.errcodes import ErrCode
@@ -16,6 +16,12 @@ MAX_PASSWORD = 512
 
 
 class EvacuateRoom(Request):
+    """Which room."""
+
+    room_id: Path[str]
+
+
+class PurgeRoom(Request):
     """Which room."""
 
     room_id: Path[str]
@@ -51,6 +57,23 @@ async def evacuate_user_by_get(ctx: Context, request: EvacuateUser) -> Status:
     """Have a user leave every room, as `POST` does; a setting switches this form off."""
     _check_get_is_on(ctx)
     return await _evacuate_user(ctx, request, OLD_FACADE)
+
+
+@endpoint(
+    "POST",
+    "/_dendrite/admin/purgeRoom/{room_id}",
+    auth=Auth.ADMIN,
+    errors=(ErrCode.NOT_FOUND, ErrCode.INVALID_PARAM),
+)
+async def purge_room(ctx: Context, request: PurgeRoom) -> Status:
+    """Have every local user leave a room and delete all of it, whoever could not leave; answers when it is gone."""
+    wanted = room_deletion.DeleteRoom(room_id=request.room_id, force_purge=True)
+    started = await run(ctx, room_deletion.delete_room, wanted, facade=FACADE)
+    job = await ctx.services.admin.jobs.wait(started.job_id)
+    if job.state != jobs.COMPLETE:
+        cause = job.error or f"The job was {job.state}"
+        raise MatrixError(ErrCode.UNKNOWN, cause, status=500, job_id=job.job_id)
+    return Status(200, {}, NO_STORE)
 
 
 def _check_get_is_on(ctx: Context) -> None:

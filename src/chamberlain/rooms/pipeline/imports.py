@@ -35,6 +35,7 @@ from chamberlain.rooms.pipeline.summary import (
 )
 from chamberlain.rooms.pipeline.told import AT_ONCE, Told, index, parts, read
 from chamberlain.runtime.clock import Clock
+from chamberlain.store import purged
 from chamberlain.store.commit import EventWrite
 from chamberlain.store.commit import Head as HeadWrite
 from chamberlain.store.database import Database
@@ -63,6 +64,8 @@ class _Room(msgspec.Struct):
     create: Event | None = None
     partial: Partial | None = None
     servers: Sequence[str] = ()
+    purges: int = 0
+    """How often the room had been purged before."""
 
     @property
     def own(self) -> Known:
@@ -132,10 +135,13 @@ class Imports:
         Raises:
             Forbidden: the join is not allowed in that state, or not well signed.
             MatrixError: UNKNOWN (502) where the state is none: no create event, two events for one key, too large.
+            BeingPurged: what was here of the room before is not gone yet.
         """
         if len(state) + len(auth_chain) > MAX_STATE:
             raise _unusable(origin, "its state is too large")
+        purges = await self._db.read(purged.times, join.room_id)
         room = await self._judge(origin, version, join, state, auth_chain, members_omitted=members_omitted)
+        room.purges = purges
         if members_omitted:
             room.partial = Partial(join.room_id, join.event_id, origin)
             room.servers = [server for server in servers if is_valid_server_name(server)][:MAX_SERVERS]
@@ -314,6 +320,7 @@ class Imports:
             local_members=[*local_members, join.state_key or ""],
             summary=summary,
             lines=await self._ids.lines.take(2 * LINES_PER_WRITE),
+            purges=room.purges,
             partial=room.partial,
             servers=room.servers,
         )

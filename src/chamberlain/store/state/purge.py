@@ -1,9 +1,12 @@
 """Drop the state that nothing refers to any more."""
 
 from graphlib import TopologicalSorter
+from typing import Final
 
 from chamberlain.store.state.lines import FIRST, LAST, Line, Point, lines_of
 from chamberlain.store.tx import Write
+
+LINES_AT_ONCE: Final = 100
 
 
 async def purge(tx: Write, room_id: str, keep_from: int) -> None:
@@ -31,12 +34,44 @@ async def purge(tx: Write, room_id: str, keep_from: int) -> None:
     )
 
 
-async def drop_room(tx: Write, room_id: str) -> None:
-    """Nothing of a room's state is left; its events and the room itself are the caller's business."""
-    await tx.run("DELETE FROM room_positions WHERE room_id = :room_id", room_id=room_id)
-    lines = [line.line for line in await lines_of(tx, room_id)]
-    await tx.run("DELETE FROM state_alias WHERE line = ANY(:lines)", lines=lines)
-    await _drop(tx, lines)
+async def drop_room(tx: Write, room_id: str, limit: int) -> int:
+    """Drop some of a room's state, and give how many rows went, about `limit` at most; 0: nothing is left.
+
+    Nothing may refer to it any more. Events and positions of the room are the caller's business.
+    """
+    found = await tx.all(
+        "SELECT line, live + dead FROM state_lines WHERE room_id = :room_id ORDER BY line LIMIT :lines",
+        room_id=room_id,
+        lines=LINES_AT_ONCE,
+    )
+    lines: list[int] = []
+    for line, rows in found:
+        if lines and rows > limit:
+            break
+        lines.append(line)
+        limit -= rows
+    if len(lines) == 1 and (gone := await _drop_first(tx, lines[0], limit + found[0][1])):
+        return gone
+    gone = await tx.run("DELETE FROM state_alias WHERE line = ANY(:lines)", lines=lines)
+    gone += await tx.run("DELETE FROM state_rows WHERE line = ANY(:lines)", lines=lines)
+    return gone + await tx.run("DELETE FROM state_lines WHERE line = ANY(:lines)", lines=lines)
+
+
+async def _drop_first(tx: Write, line: int, limit: int) -> int:
+    """Drop the first `limit` rows of a line, and give how many; 0: it has fewer, and all are still there."""
+    last = await tx.one(
+        "SELECT key, from_v FROM state_rows WHERE line = :line ORDER BY key, from_v LIMIT 1 OFFSET :others",
+        line=line,
+        others=limit - 1,
+    )
+    if last is None:
+        return 0
+    return await tx.run(
+        "DELETE FROM state_rows WHERE line = :line AND (key, from_v) <= (:key, :from_v)",
+        line=line,
+        key=last[0],
+        from_v=last[1],
+    )
 
 
 async def _oldest_referenced(tx: Write, room_id: str) -> dict[int, int]:

@@ -6,6 +6,7 @@ import msgspec
 
 from chamberlain.store.memberships import rooms_of
 from chamberlain.store.points import memberships_since
+from chamberlain.store.purged import left_since
 from chamberlain.store.sync import OwnMembership, own_memberships, rooms_with_news
 from chamberlain.store.tx import Read
 from chamberlain.sync.assemble.block import Ask
@@ -28,6 +29,8 @@ class Sections(msgspec.Struct):
     left: list[Left] = msgspec.field(default_factory=list)
     invited: list[OwnMembership] = msgspec.field(default_factory=list)
     knocked: list[OwnMembership] = msgspec.field(default_factory=list)
+    purged: list[str] = msgspec.field(default_factory=list)
+    """Rooms that the user was put out of, of which nothing is left."""
 
     def add_pending(self, own: OwnMembership, ask: Ask) -> None:
         """The user is invited or knocks."""
@@ -60,6 +63,9 @@ async def classify(
         if not ask.wants_room(own.room_id) or await _sort(tx, ask, ask.since, own, sections):
             sorted_out.add(own.room_id)
     sections.ongoing = [room for room in news if room not in sorted_out and ask.wants_room(room)]
+    if moved is None or len(owns) < len(set(moved)):
+        gone = await left_since(tx, ask.user_id, ask.since)
+        sections.purged = [room for room in gone if ask.wants_room(room)]
     return sections
 
 

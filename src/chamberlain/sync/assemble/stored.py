@@ -39,6 +39,7 @@ async def load_rooms(
     await _add_joined(tx, ask, loaded, ongoing, fresh)
     for left in sections.left:
         loaded.left[left.own.room_id] = await _left(tx, ask, left)
+    loaded.left.update((room_id, Block(is_fresh=True)) for room_id in sections.purged)
     if sections.invited and not await blocks_invitations(tx, ask.user_id):
         loaded.invited = await stripped_states(tx, ask.user_id, sections.invited)
     loaded.knocked = await stripped_states(tx, ask.user_id, sections.knocked)
