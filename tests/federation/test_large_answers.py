@@ -1,15 +1,17 @@
 """Answers with very many events go through memory in pieces."""
 
+import asyncio
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from chamberlain.federation import large_answers
 from chamberlain.federation.large_answers import LargeAnswers
 from chamberlain.federation.transport import StreamedAnswer, TransportAnswer
 from chamberlain.matrix.remote_errors import BadAnswer, Refused, Unreachable
-from tests.support.server import Server
+from tests.support.server import Server, until
 from tests.support.wire import Wire
 
 EVENTS = 6_000
@@ -133,3 +135,62 @@ async def test_a_refusal_is_one(wire: Wire, near: Server, tmp_path: Path) -> Non
 
     with pytest.raises(Refused, match="No"):
         await ask(large(near, tmp_path))
+
+
+async def test_large_answers_wait_for_one_another(
+    near: Server, wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is long under way; small ones do not."""
+    monkeypatch.setattr(large_answers, "TOTAL_BYTES", 200_000)
+    monkeypatch.setattr(large_answers, "SMALL_BYTES", 100_000)
+    go_on = asyncio.Event()
+    read: dict[str, int] = {}
+
+    async def paused(name: str, count: int) -> AsyncIterator[bytes]:
+        async for part in many(count):
+            yield part
+            read[name] = read.get(name, 0) + len(part)
+            if name == "first" and read[name] > 150_000:
+                await go_on.wait()
+
+    answers = large(near, tmp_path)
+
+    async def ask(name: str, count: int) -> int:
+        Far(wire, paused(name, count))
+        _, (events, _) = await answers.ask(
+            "far.test", "GET", f"/{name}", lists=("pdus", "auth_chain"), timeout=300, max_bytes=10_000_000
+        )
+        return len(events)
+
+    first = asyncio.ensure_future(ask("first", 600))
+    await until_true(lambda: read.get("first", 0) > 150_000)
+    second = asyncio.ensure_future(ask("second", 600))
+    await until_true(lambda: read.get("second", 0) > 0)
+    assert await ask("third", 100) == 100
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert read["second"] < 150_000 and not second.done()
+    go_on.set()
+    assert await asyncio.gather(first, second) == [600, 600]
+
+
+async def test_an_answer_with_too_many_events(
+    near: Server, wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not read to its end."""
+    monkeypatch.setattr(large_answers, "MAX_ITEMS", 1_000)
+    far = Far(wire, endless())
+    with pytest.raises(BadAnswer, match="more than 1000 events"):
+        await large(near, tmp_path).ask(
+            "far.test", "GET", "/x", lists=("pdus",), timeout=300, max_bytes=1_000_000_000
+        )
+    assert far.is_closed
+
+
+async def until_true(condition: Callable[[], bool]) -> None:
+    """Wait for it."""
+
+    async def holds() -> bool:
+        return condition()
+
+    await until(holds)

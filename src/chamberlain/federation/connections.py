@@ -22,6 +22,7 @@ from chamberlain.federation.dns import Dns
 from chamberlain.federation.well_known import PATH, Page
 from chamberlain.matrix.remote_errors import BadAnswer, Unreachable
 from chamberlain.runtime.http_client import AddressRules
+from chamberlain.runtime.space import Space
 
 MAX_CONNECTIONS: Final = 500
 MAX_CONNECTIONS_TO_ONE: Final = 20
@@ -31,6 +32,10 @@ CONNECT_SECONDS: Final = 10
 """For one place of a server; the next one is tried then."""
 MAX_REDIRECTS: Final = 5
 MAX_PAGE_BYTES: Final = 50 * 1024
+TOTAL_BYTES: Final = 256 * 1024 * 1024
+"""So much of several whole answers may be in memory while they come; then the later ones wait, within their time."""
+SMALL_BYTES: Final = 512 * 1024
+"""An answer up to this size waits for no other one."""
 _BUFFER: Final = 256 * 1024
 _PLAIN_BODY: Final = 1024 * 1024
 """Bytes of a body above which the library wants a file."""
@@ -66,14 +71,15 @@ class _Resolver(AbstractResolver):
 class Answer:
     """The head of an answer whose body is still to be read. It must be read to its end, or closed."""
 
-    def __init__(self, destination: str, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, destination: str, response: aiohttp.ClientResponse, space: Space) -> None:
         self._destination = destination
         self._response = response
+        self._space = space
         self.status = response.status
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
     async def read(self, max_bytes: int) -> bytes:
-        """The whole body.
+        """The whole body. A long one may have to wait for other long ones.
 
         Raises:
             BadAnswer: it is longer than `max_bytes`.
@@ -82,11 +88,13 @@ class Answer:
         if (self._response.content_length or 0) > max_bytes:
             raise BadAnswer(self._destination, f"the answer is longer than {max_bytes} bytes")
         body = io.BytesIO()
-        async for chunk in self.chunks():
-            if body.tell() + len(chunk) > max_bytes:
-                raise BadAnswer(self._destination, f"the answer is longer than {max_bytes} bytes")
-            body.write(chunk)
-        return body.getvalue()
+        with self._space.place() as place:
+            async for chunk in self.chunks():
+                if body.tell() + len(chunk) > max_bytes:
+                    raise BadAnswer(self._destination, f"the answer is longer than {max_bytes} bytes")
+                await place.bring(len(chunk))
+                body.write(chunk)
+            return body.getvalue()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes; raises Unreachable where the connection breaks."""
@@ -108,6 +116,7 @@ class Connections:
     """The open connections, by address, port and certified name."""
 
     def __init__(self, dns: Dns, rules: AddressRules, ca_files: Sequence[Path]) -> None:
+        self._space = Space(TOTAL_BYTES, small=SMALL_BYTES)
         tls = ssl.create_default_context()
         for file in ca_files:
             tls.load_verify_locations(cafile=file)
@@ -158,7 +167,7 @@ class Connections:
             raise CannotConnect(_words(error)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(destination, _words(error)) from error
-        return Answer(destination, response)
+        return Answer(destination, response, self._space)
 
     async def fetch_well_known(self, host: str) -> Page | None:
         """The page at `/.well-known/matrix/server`, redirects to https followed; None where there was none."""
@@ -170,20 +179,19 @@ class Connections:
                 async with self._session.get(url, allow_redirects=False) as response:
                     location = response.headers.get("Location")
                     if response.status not in (301, 302, 303, 307, 308) or location is None:
-                        return await _page(host, response)
+                        return await self._page(host, response)
                     url = url.join(URL(location))
         except (aiohttp.ClientError, Unreachable, BadAnswer, OSError, ValueError):
             return None
         return None
 
+    async def _page(self, host: str, response: aiohttp.ClientResponse) -> Page:
+        answer = Answer(host, response, self._space)
+        return Page(answer.status, answer.headers, await answer.read(MAX_PAGE_BYTES))
+
     async def close(self) -> None:
         """Close every connection."""
         await self._session.close()
-
-
-async def _page(host: str, response: aiohttp.ClientResponse) -> Page:
-    answer = Answer(host, response)
-    return Page(answer.status, answer.headers, await answer.read(MAX_PAGE_BYTES))
 
 
 def _words(error: BaseException) -> str:
