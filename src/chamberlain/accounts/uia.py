@@ -79,7 +79,7 @@ class _Progress(msgspec.Struct, kw_only=True):
             },
             "session": self.session,
         }
-        if self.completed:
+        if self.completed or failure is not None:
             body["completed"] = self.completed
         return UIARequired(body, failure=failure)
 

@@ -179,6 +179,9 @@ async def _messages(
         low, high = first, min(stop or END, reach)
     walk = Walk(room_id, viewer.user_id, query.filter, upto=upto)
     seen, more = await walk.collect(tx, low, high, backwards=query.backwards, limit=query.size)
+    if more is None and not query.backwards and seen and high == END:
+        # What comes next will be after it.
+        more = place_after(seen[-1].event)
     gap = None
     if query.backwards and await has_edges(tx, room_id):
         end = low if more is None else more

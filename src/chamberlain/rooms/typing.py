@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from chamberlain.rooms.pipeline.consequences import Arrived
 from chamberlain.runtime.clock import Clock, Timer
 from chamberlain.store import kinds
 from chamberlain.store.tx import Change
@@ -81,14 +80,10 @@ class Typing:
         self._moved(room_id, room)
 
     def follow(self, changes: Sequence[Change]) -> None:
-        """End the typing of those who have sent their message, or have left the room."""
+        """End the typing of those who have left the room."""
         for change in changes:
             if change.kind == kinds.MEMBERSHIP and change.ref is not None:
                 self.stop(change.ref, change.entity)
-            elif change.kind == kinds.EVENT and change.entity in self._rooms:
-                arrived = change.payload
-                if isinstance(arrived, Arrived) and arrived.event.state_key is None:
-                    self.stop(change.entity, arrived.event.sender)
 
     def users(self, room_id: str) -> list[str]:
         """Who is typing in the room."""

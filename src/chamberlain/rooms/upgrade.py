@@ -67,6 +67,7 @@ class Upgrade:
         Raises:
             MatrixError: UNSUPPORTED_ROOM_VERSION.
             InvalidParam: an additional creator is no user.
+            NotFound: there is no such room.
             NotJoined: the user is not in the room.
             Forbidden: the user may not end the room; nothing is made then.
         """
@@ -76,6 +77,7 @@ class Upgrade:
             additional = []
         lock = self._locks.setdefault(room_id, asyncio.Lock())
         async with lock:
+            await self._heads.get(room_id)
             await must_be_joined(self._heads, room_id, user_id)
             if not await may_set(self._heads, room_id, user_id, TOMBSTONE):
                 raise Forbidden("You do not have the power to replace this room")

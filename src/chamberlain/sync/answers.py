@@ -29,7 +29,7 @@ from chamberlain.sync.inbox import Inbox
 from chamberlain.sync.interest import Interest, Note
 from chamberlain.sync.lazy import KnownMembers
 from chamberlain.sync.marks import Marks
-from chamberlain.sync.presence import Presences
+from chamberlain.sync.presence import UNKNOWN, Presences
 from chamberlain.sync.request import SyncRequest
 from chamberlain.sync.wait import Waiting
 
@@ -291,7 +291,10 @@ class Answers:
             seen = self._presences.seen_by(making.user_id)
             found = [(user, shown) for user, shown in seen if shown.position > since.ephemeral]
         else:
-            found = self._presences.of(interest.present_since(since.ephemeral))
+            found = [
+                (user_id, self._presences.find(user_id) or UNKNOWN)
+                for user_id in interest.present_since(since.ephemeral)
+            ]
         return [
             {"type": "m.presence", "sender": user_id, "content": shown.content(making.ask.now)}
             for user_id, shown in found

@@ -24,23 +24,29 @@ USERS_KEPT: Final = 20_000
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """The presence of one user, as others see it; `last_active` in ms."""
+    """The presence of one user, as others see it; `last_active` in ms, None: never, as far as is known."""
 
     state: State
     status: str | None
-    last_active: int
+    last_active: int | None
     position: int
     currently_active: bool = True
     """While online; False is only said by other servers."""
 
     def content(self, now: int) -> dict[str, Any]:
         """The content of an m.presence event, and the answer to who asks."""
-        body: dict[str, Any] = {"presence": self.state, "last_active_ago": max(now - self.last_active, 0)}
+        body: dict[str, Any] = {"presence": self.state}
+        if self.last_active is not None:
+            body["last_active_ago"] = max(now - self.last_active, 0)
         if self.state == "online":
             body["currently_active"] = self.currently_active
         if self.status is not None:
             body["status_msg"] = self.status
         return body
+
+
+UNKNOWN: Final = Presence("offline", None, None, 0)
+"""The presence of those of whom nothing was heard."""
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -263,7 +269,7 @@ class Presences:
             return None if user.presence.state == "offline" else gone_at - self._clock.monotonic()
         if user.presence.state != "online":
             return None
-        return IDLE_SECONDS - (self._clock.now() - user.presence.last_active) / 1000
+        return IDLE_SECONDS - (self._clock.now() - (user.presence.last_active or 0)) / 1000
 
     def _look(self, user_id: str) -> None:
         user = self._users.get(user_id)

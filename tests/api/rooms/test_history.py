@@ -71,6 +71,20 @@ async def test_forwards_is_the_reverse_of_backwards(alice: Client) -> None:
     ]
 
 
+async def test_forwards_there_may_be_more_later(alice: Client) -> None:
+    """A page that ends with the newest event says where to go on; one without events does not."""
+    room = await alice.create_room()
+    since = (await alice.sync())["next_batch"]
+    event_id = await alice.say(room, "one")
+    first = await page(alice, room, dir="f", **{"from": since})
+    assert [event["event_id"] for event in first["chunk"]] == [event_id]
+    assert "end" not in await page(alice, room, dir="f", **{"from": first["end"]})
+    event_id = await alice.say(room, "two")
+
+    second = await page(alice, room, dir="f", **{"from": first["end"]})
+    assert [event["event_id"] for event in second["chunk"]] == [event_id]
+
+
 async def test_to_bounds_a_page(alice: Client) -> None:
     """Nothing beyond `to` comes, in either direction."""
     room = await alice.create_room()

@@ -136,6 +136,12 @@ async def test_nothing_is_made_without_the_power(alice: Client, bob: Client) -> 
     assert (await bob.get("joined_rooms")).ok()["joined_rooms"] == [old]
 
 
+async def test_a_room_that_is_none(alice: Client) -> None:
+    """It is not found."""
+    answer = await alice.post("rooms/!nowhere:example.org/upgrade", {"new_version": "11"})
+    answer.error(404, "M_NOT_FOUND")
+
+
 async def test_a_weak_upgrader_gains_nothing(alice: Client, bob: Client) -> None:
     """Who may end a room but not set all that is copied has no more power in the new room than before."""
     levels = {"users": PEOPLE | {bob.user_id: 60}, "events": {"m.room.tombstone": 60, "m.room.name": 90}}

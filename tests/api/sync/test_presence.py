@@ -83,11 +83,18 @@ async def test_presence_is_for_those_who_share_a_room(alice: Client, bob: Client
     (await bob.put(target, {"presence": "online", "status_msg": "x" * 5_000})).error(400, "M_INVALID_PARAM")
 
 
-async def test_nothing_is_known_of_who_was_never_there(alice: Client, bob: Client) -> None:
-    """Asking for one who has never been online is a 404."""
-    await share_a_room(alice, bob)
+async def test_those_of_whom_nothing_is_known(alice: Client, bob: Client) -> None:
+    """They are offline, for whoever asks and for who comes to share a room with them."""
+    room = await share_a_room(alice, bob)
+    for client in (alice, bob):
+        assert (await client.get(f"presence/{bob.user_id}/status")).ok() == {"presence": "offline"}
 
-    (await alice.get(f"presence/{bob.user_id}/status")).error(404, "M_NOT_FOUND")
+    await bob.sync(set_presence="offline")
+    carol = await alice.server.register("carol")
+    await carol.sync()
+    await carol.join(room)
+    events = (await carol.sync())["presence"]["events"]
+    assert {"type": "m.presence", "sender": bob.user_id, "content": {"presence": "offline"}} in events
 
 
 async def test_newcomers_are_told_of_each_other(alice: Client, bob: Client) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from tests.support.server import Client
+from tests.support.server import Client, path
 from tests.support.sync_model import Follower, assert_incremental_equals_full, follow
 
 
@@ -216,6 +216,29 @@ async def test_full_state_gives_all_state_again(alice: Client, bob: Client) -> N
 
     assert bodies(part) == ["new"]
     assert {"m.room.create", "m.room.name", "m.room.member"} <= {e["type"] for e in part["state"]["events"]}
+
+
+async def test_history_goes_on_from_a_full_state_without_news(alice: Client) -> None:
+    """Its timeline is empty, and says where the room's history begins."""
+    room = await alice.create_room()
+    event_id = await alice.say(room, "hello")
+    await alice.sync()
+    timeline = (await alice.sync(full_state="true"))["rooms"]["join"][room]["timeline"]
+    assert timeline["events"] == []
+
+    target = path("rooms", room, "messages", dir="b", limit=1, **{"from": timeline["prev_batch"]})
+    (newest,) = (await alice.get(target)).ok()["chunk"]
+    assert newest["event_id"] == event_id
+
+
+async def test_a_room_of_which_nothing_is_wanted_is_not_there(alice: Client) -> None:
+    """Its counts of members are no news by themselves."""
+    room = await alice.create_room()
+    wanted = '{"room":{"timeline":{"types":[]},"state":{"types":["org.example.state"]}}}'
+    await alice.sync(filter=wanted)
+    own = {"membership": "join", "displayname": "Boris"}
+    await alice.set_state(room, "m.room.member", own, alice.user_id)
+    assert "rooms" not in await alice.sync(filter=wanted)
 
 
 async def test_the_filter_chooses_events(alice: Client, bob: Client) -> None:

@@ -26,14 +26,15 @@ async def test_a_stored_filter_is_used_by_its_id(alice: Client) -> None:
 
 
 async def test_events_in_the_form_of_servers(alice: Client) -> None:
-    """event_format federation gives the events as they were signed."""
+    """event_format federation gives the events as they were signed, and their ids."""
     room = await alice.create_room()
     wanted = orjson.dumps({"event_format": "federation"}).decode()
     await alice.sync(filter=wanted)
-    await alice.say(room, "hello")
+    event_id = await alice.say(room, "hello")
     (event,) = timeline(await alice.sync(filter=wanted), room)
 
     assert event["content"]["body"] == "hello"
+    assert event["event_id"] == event_id
     assert {"auth_events", "prev_events", "hashes", "signatures", "depth"} <= set(event)
 
 

@@ -2,9 +2,9 @@
 
 from chamberlain.http.endpoint import Auth, Context, Path, Request, Response, endpoint
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.matrix.errors import Forbidden, NotFound
+from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.ids import UserID
-from chamberlain.sync.presence import State
+from chamberlain.sync.presence import UNKNOWN, State
 
 
 class WhosePresence(Request):
@@ -47,14 +47,12 @@ async def set_presence(ctx: Context, request: SetPresence) -> None:
     "GET",
     "/_matrix/client/v3/presence/{user_id}/status",
     auth=Auth.ACCESS_TOKEN,
-    errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND),
+    errors=(ErrCode.FORBIDDEN,),
 )
 async def get_presence(ctx: Context, request: WhosePresence) -> PresenceAnswer:
     """Get the presence of a user who shares a room with the requester."""
     presences = ctx.services.sync.presence
     if not await presences.shares_room(ctx.requester.user_id, request.user_id):
         raise Forbidden("You share no room with this user")
-    found = presences.find(request.user_id)
-    if found is None:
-        raise NotFound("Nothing is known of this user's presence")
+    found = presences.find(request.user_id) or UNKNOWN
     return PresenceAnswer(**found.content(ctx.services.clock.now()))

@@ -24,7 +24,7 @@ class Upgraded(Response):
     "/_matrix/client/v3/rooms/{room_id}/upgrade",
     auth=Auth.ACCESS_TOKEN,
     limit=Limit.HEAVY,
-    errors=(ErrCode.FORBIDDEN, ErrCode.UNSUPPORTED_ROOM_VERSION, ErrCode.INVALID_PARAM),
+    errors=(ErrCode.FORBIDDEN, ErrCode.NOT_FOUND, ErrCode.UNSUPPORTED_ROOM_VERSION, ErrCode.INVALID_PARAM),
 )
 async def upgrade_room(ctx: Context, request: UpgradeRoom) -> Upgraded:
     """Replace a room by one of another version."""

@@ -110,7 +110,6 @@ class Block(msgspec.Struct):
             or self.receipts
             or self.typing is not None
             or self.account_data
-            or self.facts is not None
             or self.shows_counts
         )
 

@@ -30,6 +30,7 @@ def _reshape(ask: Ask, event: bytes, raw: dict[str, bytes]) -> bytes:
     form: dict[str, Any] = orjson.loads(event)
     pdu = raw.get(form["event_id"])
     if pdu is not None:
-        form = {**orjson.loads(pdu), "unsigned": form["unsigned"]}
+        # Most versions have no id in the PDU, and a client could not name the event without.
+        form = {**orjson.loads(pdu), "event_id": form["event_id"], "unsigned": form["unsigned"]}
     fields = ask.filter.fields
     return orjson.dumps(form if fields is None else fields.select(form))

@@ -35,7 +35,7 @@ class Timeline(msgspec.Struct):
     also_needed: frozenset[str] = frozenset()
     """Members that the device needs beside the senders."""
 
-    def prev_batch(self, epoch: str) -> str | None:
+    def prev_batch(self, epoch: str) -> str:
         """The token from where the room's history goes on backward."""
         first = self.events[0] if self.events else None
         if first is not None and first.position is not None:
@@ -43,7 +43,7 @@ class Timeline(msgspec.Struct):
         if self.oldest is not None and self.oldest.position is not None:
             # Nothing of it is shown: history begins after it.
             return batch_before(epoch, self.oldest.position + 1)
-        return None
+        return batch_before(epoch, self.upto + 1)
 
 
 def batch_before(epoch: str, position: int) -> str:
