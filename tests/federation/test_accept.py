@@ -190,13 +190,23 @@ async def test_a_state_beyond_all_bounds_is_not_taken(
     assert not [asked for asked in peer.asked if asked.name == "event"]
 
 
-async def test_a_state_is_told_where_a_gap_stays(near: Server, alice: Client, peer: Peer) -> None:
-    """An event behind a gap that nobody fills has the state before it that others say it has."""
+@pytest.mark.parametrize("known", ("missed", "last"))
+async def test_a_state_is_told_where_a_gap_stays(near: Server, alice: Client, peer: Peer, known: str) -> None:
+    """An event behind a gap that nobody fills has the state before it that others say it has.
+
+    They say it of the event that is missing or of the one that follows it, whichever they know.
+    """
     room = peer.room("10").furnish()
     await enter(near, peer, room, alice)
-    room.send("m.room.topic", peer.user(), {"topic": "Missed"}, state_key="")
+    missed = room.send("m.room.topic", peer.user(), {"topic": "Missed"}, state_key="")
     peer.lies["get_missing_events"] = lambda asked, honest: {"events": []}
     last = room.say(peer.user(), "last")
+    at = {"missed": missed.event_id, "last": last.event_id}[known]
+
+    def tell(asked: Asked, honest: Any) -> Any:
+        return honest if asked.query["event_id"] == [at] else TransportAnswer(404, {}, b"{}")
+
+    peer.lies["state_ids"] = tell
 
     await accept(near, peer, [last])
 

@@ -111,29 +111,50 @@ class Fetch:
                 return
 
     async def state_before(self, origin: str, event: Event) -> dict[int, int] | None:
-        """Give the state before an event as another server tells it, key to event; None where nobody does."""
+        """Give the state before an event as another server tells it, key to event; None where nobody does.
+
+        Servers are asked for the state at the predecessor that is missing here, as most of them ask; where that is
+        not a single one, or they do not know it, for the state at the event itself.
+        """
+        missing = await self._lacking([event])
+        places = [*missing, event.event_id] if len(missing) == 1 else [event.event_id]
         for server in await self.servers(event.room_id, origin):
-            try:
-                state, chain = await self._remotes.state_ids(server, event.room_id, event.event_id)
-                if len(state) + len(chain) > MAX_STATE:
-                    raise BadAnswer(server, "the state is too large")
-                await self._have(server, event, [*state, *chain])
-            except RemoteError as error:
-                log.info("the state before an event was not given", event_id=event.event_id, error=str(error))
-                continue
-            found = await self._db.snapshot(state_of, event.room_id, state)
-            if found:
-                return found
+            for place in places:
+                try:
+                    found = await self._state_told(server, event, place)
+                except RemoteError as error:
+                    log.info("the state before an event was not given", event_id=place, error=str(error))
+                    continue
+                if found:
+                    return found
         return None
 
-    async def _have(self, server: str, event: Event, wanted: Sequence[str]) -> None:
-        """Have these events of a state here."""
+    async def _state_told(self, server: str, event: Event, place: str) -> dict[int, int]:
+        """The state before an event as a server tells it: at that event, or at its only missing predecessor."""
+        room_id, version = event.room_id, event.version
+        state, chain = await self._remotes.state_ids(server, room_id, place)
+        if len(state) + len(chain) > MAX_STATE:
+            raise BadAnswer(server, "the state is too large")
+        await self._have(server, version, room_id, place, [*state, *chain])
+        found = await self._db.snapshot(state_of, room_id, state)
+        if place == event.event_id:
+            return found
+        if await self._unknown([place]):
+            await self._keep(version, room_id, await self._singly(server, [place]))
+            if await self._unknown([place]):
+                raise BadAnswer(server, "the event is not given, though its state is")
+        return found | await self._db.read(state_of, room_id, [place])
+
+    async def _have(
+        self, server: str, version: RoomVersion, room_id: str, place: str, wanted: Sequence[str]
+    ) -> None:
+        """Have these events of the state at an event here."""
         missing = await self._unknown(wanted)
         if len(missing) > ONE_BY_ONE:
-            state, chain = await self._remotes.state(server, event.room_id, event.event_id)
-            await self._keep_many(event.version, event.room_id, [chain, state])
+            state, chain = await self._remotes.state(server, room_id, place)
+            await self._keep_many(version, room_id, [chain, state])
         elif missing:
-            await self._keep(event.version, event.room_id, await self._singly(server, missing))
+            await self._keep(version, room_id, await self._singly(server, missing))
 
     async def _singly(self, server: str, event_ids: Collection[str]) -> list[bytes]:
         free = asyncio.Semaphore(SIDE_BY_SIDE)
