@@ -76,6 +76,19 @@ class FakeClock(Clock):
         await self.advance(0)
 
 
+class TickingClock(Clock):
+    """The time of day as the machine has it at first; each look at it is a millisecond after the one before."""
+
+    __slots__ = ("_now",)
+
+    def __init__(self) -> None:
+        self._now = super().now()
+
+    def now(self) -> Millis:
+        self._now = Millis(self._now + 1)
+        return self._now
+
+
 def _wake(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)

@@ -1,8 +1,21 @@
 """Events that relate to others: what comes bundled, and what can be asked for."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
-from tests.support.server import Client, Server, path
+import pytest
+
+from tests.support.clock import TickingClock
+from tests.support.server import Client, Server, path, test_config
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    """A server on which no two edits are of the same moment: of these the one with the greater id would count."""
+    running = await Server.start(test_config(tmp_path), clock=TickingClock())
+    yield running
+    await running.stop()
 
 
 def relation(event: str, kind: str, **more: str) -> dict[str, Any]:
