@@ -14,13 +14,14 @@ from chamberlain.http.auth import Signatures, check_signature, identify
 from chamberlain.http.body import BodyReader, HungUp
 from chamberlain.http.context import Context, Receive, Upload
 from chamberlain.http.decode import RequestDecoder
-from chamberlain.http.endpoint import Auth, Endpoint, Limit, Request, is_admin
+from chamberlain.http.endpoint import Auth, Endpoint, Limit, Request, is_admin, is_of_a_room
 from chamberlain.http.errors import answer_to
 from chamberlain.http.listener import Entrance, Entrances
 from chamberlain.http.measure import REQUESTS
 from chamberlain.http.refusals import note_refusal
 from chamberlain.http.router import Router, unrecognized
 from chamberlain.http.sending import PREFLIGHT, Send, send_stream, send_wire, to_wire
+from chamberlain.matrix.errors import MatrixError
 from chamberlain.runtime import log
 from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
@@ -34,6 +35,8 @@ Observe = Callable[[str, int, float], None]
 
 HUNG_UP = 499
 """Observed, never sent: the client did not wait for the answer."""
+_BY_STATE = (403, 404)
+"""Refusals that what happened in a room meanwhile may turn around."""
 
 _log = log.get_logger("http")
 
@@ -172,9 +175,18 @@ class Application:
 async def _call(endpoint: Endpoint, ctx: Context, arguments: tuple[object, ...]) -> object:
     """Run the handler; that of a long poll ends when the client hangs up."""
     try:
-        if not endpoint.long_poll:
+        if endpoint.long_poll:
+            return await _call_watched(endpoint, ctx, arguments)
+        heard = ctx.services.db.position
+        try:
             return await endpoint.handler(*arguments)
-        return await _call_watched(endpoint, ctx, arguments)
+        except MatrixError as refusal:
+            # Who was let in by another worker a moment ago is not refused here for want of that news.
+            if refusal.status not in _BY_STATE or not is_of_a_room(endpoint):
+                raise
+            if not await ctx.services.db.has_heard_since(heard):
+                raise
+        return await endpoint.handler(*arguments)
     finally:
         ctx.stop_watching()
 

@@ -54,6 +54,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 _ADMIN_PREFIXES = ("/_synapse/admin/", "/_dendrite/admin/", "/_chamberlain/admin/")
 _SPEC_ADMIN = re.compile(r"/_matrix/client/[^/]+/admin/")
 _HOLE = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+_ROOM_HOLES = frozenset({"room_id", "room_id_or_alias"})
 
 
 class In(enum.Enum):
@@ -210,6 +211,11 @@ def is_admin(record: Endpoint) -> bool:
     return record.auth is Auth.ADMIN or any(
         path.startswith(_ADMIN_PREFIXES) or _SPEC_ADMIN.match(path) for path in paths
     )
+
+
+def is_of_a_room(record: Endpoint) -> bool:
+    """Whether an endpoint speaks of one room, and is not of the administration API."""
+    return not is_admin(record) and not _ROOM_HOLES.isdisjoint(holes_of(record.path))
 
 
 def holes_of(path: str) -> list[str]:

@@ -97,6 +97,10 @@ class Database(ABC):
     def waiting(self) -> int:
         """How many units wait for the group writer."""
 
+    async def has_heard_since(self, position: int) -> bool:
+        """Hear of all that other workers have committed before now; say whether anything is newer than `position`."""
+        return False
+
     def _told(self, changes: Sequence[Change]) -> None:
         if not changes:
             return

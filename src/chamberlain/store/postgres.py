@@ -440,6 +440,13 @@ class PostgresDatabase(Database):
             else:
                 await self._catch_up(position)
 
+    async def has_heard_since(self, position: int) -> bool:
+        """Hear of all that other workers have committed before now; say whether anything is newer than `position`."""
+        if self._channel is None:
+            return False
+        await self._catch_up(await self.read(position_of))
+        return self.position > position
+
     async def _catch_up(self, position: int) -> None:
         try:
             async with self._behind:

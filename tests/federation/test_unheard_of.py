@@ -1,0 +1,74 @@
+"""Two workers on one database, of which one has not heard yet of what the other has just done."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chamberlain.config.cluster import Cluster
+from chamberlain.store import postgres as postgres_store
+from chamberlain.store.channel import Channel
+from tests.support.peer import Peer
+from tests.support.postgres import Postgres
+from tests.support.server import Client, Server, path, test_config
+from tests.support.wire import Wire
+
+
+@pytest.fixture
+async def workers(
+    wire: Wire, tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[list[Server]]:
+    """Two of them, neither of which hears of the other unless it looks; the second one is what others reach."""
+
+    async def tell_nobody(channel: Channel, position: int) -> None:
+        """As if the news took its time."""
+
+    monkeypatch.setattr(Channel, "tell", tell_nobody)
+    monkeypatch.setattr(postgres_store, "LOOK_SECONDS", 3600)
+    config = test_config(
+        tmp_path, postgres.new_database(), server_name="near.test", cluster=Cluster(workers=2)
+    )
+    started = [await Server.start(config, transport=wire.transport("near.test")) for _ in range(2)]
+    wire.servers["near.test"] = started[1]
+    yield started
+    await started[0].stop()
+
+
+def at(worker: Server, user: Client) -> Client:
+    """The same device, which asks this worker."""
+    return Client(worker, user.token, user.user_id, user.device_id)
+
+
+async def test_who_was_invited_by_one_worker_comes_in_by_another(workers: list[Server]) -> None:
+    """Also where the other one knows the room from before, and can act in it at once."""
+    one, two = workers
+    alice, bob = await one.register("alice"), await one.register("bob")
+    room = await alice.create_room(preset="private_chat")
+    await alice.say(room, "anybody here?")
+    (await at(two, bob).get(path("rooms", room, "state"))).error(403, "M_FORBIDDEN")
+
+    await alice.invite(room, bob)
+    await at(two, bob).join(room)
+    assert (await bob.get(path("rooms", room, "joined_members"))).ok()["joined"].keys() == {
+        alice.user_id,
+        bob.user_id,
+    }
+    (await alice.post(path("rooms", room, "kick"), {"user_id": bob.user_id})).ok()
+
+
+async def test_another_server_is_let_in_by_either_worker(wire: Wire, workers: list[Server]) -> None:
+    """A user of it joins, or declines, as soon as they are invited."""
+    one = workers[0]
+    peer = Peer.on(wire, "peer.test")
+    alice = await one.register("alice")
+    room = await alice.create_room(preset="private_chat")
+    join, leave = (
+        f"/_matrix/federation/v1/{path(f'make_{what}', room, peer.user(), ver='11')}"
+        for what in ("join", "leave")
+    )
+    for target in (join, leave):
+        assert (await peer.request("near.test", "GET", target)).status == 403
+    (await alice.post(path("rooms", room, "invite"), {"user_id": peer.user()})).ok()
+
+    for target in (leave, join):
+        assert (await peer.request("near.test", "GET", target)).status == 200
