@@ -19,7 +19,7 @@ from tests.support.process import Process
 
 SENDERS = 4
 KILLS = 2
-PATIENCE = 30.0
+PATIENCE = 60.0
 OPTIONS = (
     "--set",
     "registration.enabled=true",

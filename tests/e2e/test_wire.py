@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.process import Process
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 GOOD = b"GET /_matrix/client/versions HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /_matrix/client/v3/login HTTP/1.1\r\nHost: a\r\n"
 

@@ -286,8 +286,10 @@ async def test_a_state_that_is_none(siege: Siege, lack: str) -> None:
 # ---------------------------------------------------------------------------------------------- slowness
 
 
-async def test_a_slow_server_holds_up_no_other_room(siege: Siege, tmp_path: Path) -> None:
+async def test_a_slow_server_holds_up_no_other_room(siege: Siege, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it does not answer, other rooms get their events, and clients can talk in its own."""
+    monkeypatch.setattr("chamberlain.federation.remote_servers.FAST_SECONDS", 600)
+    monkeypatch.setattr("chamberlain.federation.remote_servers.STATE_SECONDS", 600)
     honest = Peer.on(siege.wire, "honest.test")
     other = honest.room("10").furnish()
     target = f"{path('join', other.room_id)}?server_name=honest.test&via=honest.test"
@@ -303,7 +305,7 @@ async def test_a_slow_server_holds_up_no_other_room(siege: Siege, tmp_path: Path
     for name in NAMES:
         siege.peer.lies[name] = hang
     await siege.send(dangling(siege))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await reached.wait()
 
     event = other.say(honest.user(), "hello")
@@ -313,7 +315,7 @@ async def test_a_slow_server_holds_up_no_other_room(siege: Siege, tmp_path: Path
         return (await siege.alice.get(path("rooms", other.room_id, "event", event.event_id))).status == 200
 
     await until(arrived)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await siege.alice.say(siege.room.room_id, "still here")
         await siege.alice.sync()
     release.set()

@@ -120,7 +120,7 @@ async def test_answers_that_are_too_much(
 
     joining = asyncio.ensure_future(join(alice, peer))
     assert await join(alice, honest) == 200
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await joining in (403, 404, 502, 504)
 
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
@@ -157,7 +157,7 @@ async def test_a_server_that_says_nothing(hosts: PeerHosts, alice: Client) -> No
     honest.room("10").furnish()
 
     joining = asyncio.ensure_future(join(alice, peer))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await join(alice, honest) == 200
         await alice.say(next(iter(honest.rooms)), "hello")
     joining.cancel()

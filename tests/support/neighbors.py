@@ -12,7 +12,7 @@ from yarl import URL
 from tests.support.asgi import Answer
 from tests.support.server import Client, Homeserver, path
 
-PATIENCE = 45.0
+PATIENCE = 90.0
 """How many seconds a user waits for what must come."""
 POLL_MS = 5_000
 FILTER = '{"room":{"timeline":{"limit":100}}}'

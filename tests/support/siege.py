@@ -72,7 +72,7 @@ class Siege:
         await self.settle()
         return said
 
-    async def settle(self, seconds: float = 30) -> Event:
+    async def settle(self, seconds: float = 60) -> Event:
         """Send an honest message and return when alice can read it: all that came before was dealt with."""
         event = self.room.say(self.peer.user(), "all is well")
         await self.send(event)

@@ -1,6 +1,5 @@
 """From where accounts are used, and what is left of them when they end."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from chamberlain.accounts.last_seen import FLUSH_SECONDS, KEPT_MS
 from chamberlain.store import connections
 from tests.support.clock import FakeClock
-from tests.support.server import Client, Server, test_config
+from tests.support.server import Client, Server, test_config, until
 
 
 async def seen(server: Server, client: Client) -> list[tuple[str, str, str, int]]:
@@ -48,9 +47,11 @@ async def test_it_is_written_every_half_a_minute_and_kept_for_a_month(
     (await alice.get("account/whoami")).ok()
     db = server.app.services.db
     await clock.advance(FLUSH_SECONDS)
-    async with asyncio.timeout(10):
-        while not await db.read(connections.list_of, alice.user_id, 10):
-            await asyncio.sleep(0)
+
+    async def is_written() -> bool:
+        return bool(await db.read(connections.list_of, alice.user_id, 10))
+
+    await until(is_written)
     await db.write(connections.forget_before, clock.now() - KEPT_MS)
     assert len(await seen(server, alice)) == 1
 

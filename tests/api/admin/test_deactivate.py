@@ -50,11 +50,11 @@ async def test_a_waiting_sync_ends_at_once(root: Client, alice: Client, bob: Cli
     await alice.join(room)
     for user in (alice, bob, alice):
         await user.sync(set_presence="offline")
-    quiet = f"sync?timeout=60000&set_presence=offline&since={alice.since}"
+    quiet = f"sync?timeout=600000&set_presence=offline&since={alice.since}"
     waiting = asyncio.create_task(alice.get(quiet))
     await asyncio.sleep(0)
     (await root.post(f"{SYNAPSE}/deactivate/{alice.user_id}")).ok()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         ended = await waiting
     heard = (await bob.sync(set_presence="offline"))["rooms"]["join"][room]["timeline"]["events"]
 

@@ -99,7 +99,7 @@ class Ground:
 
     async def ask(self, client: Client, method: str, target: str, body: Any = None) -> Answer:
         """The answer to any request, held against what every answer must be."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = await client.request(method, target, body)
         shown = f"{method} {target[:300]} {str(body)[:300]}: {answer.status} {answer.body[:300]!r}"
         is_ours = answer.status >= 500 and answer.json.get("errcode") == "M_UNKNOWN"

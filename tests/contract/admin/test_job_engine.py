@@ -44,7 +44,7 @@ async def run_engine(db: Database, clock: FakeClock, kind: Counting, holder: str
 
 async def settle(condition: Callable[[], bool]) -> None:
     """Let the loop run until the condition holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -52,7 +52,7 @@ async def settle(condition: Callable[[], bool]) -> None:
 async def soon(clock: FakeClock, waiting: Awaitable[Job]) -> Job:
     """What is waited for, while time passes."""
     task = asyncio.ensure_future(waiting)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not task.done():
             await clock.advance(LEASE_SECONDS / 4)
             await asyncio.sleep(0.01)
@@ -195,7 +195,7 @@ async def test_old_jobs_are_deleted(db: Database, clock: FakeClock) -> None:
     assert (await engine.get(job.job_id)).state == "complete"
     await clock.advance(7300)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(NotFound):
             while True:
                 await engine.get(job.job_id)

@@ -12,6 +12,7 @@ from chamberlain.store import search
 from chamberlain.store.database import Database
 from chamberlain.store.tx import Read
 from tests.contract.rooms.test_pipeline import ALICE, worker
+from tests.support.server import until
 
 
 @pytest.fixture
@@ -102,6 +103,4 @@ async def test_what_arrives_is_indexed_by_itself(db: Database, services: Rooms) 
     room = await services.create.create_room(ALICE, RoomOptions())
     await services.submit.send(ALICE, room, "m.room.message", {"body": "early"})
     await services.start()
-    async with asyncio.timeout(10):
-        while not await found(db, room, "early"):
-            await asyncio.sleep(0)
+    await until(lambda: found(db, room, "early"))

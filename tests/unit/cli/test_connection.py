@@ -100,14 +100,14 @@ class Wire:
             writer.write(piece)
             await asyncio.sleep(0.01)
         try:
-            answer = await asyncio.wait_for(reader.read(), 10)
+            answer = await asyncio.wait_for(reader.read(), 60)
         except ConnectionResetError:
             answer = b""
         writer.close()
         return answer
 
     async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not done():
                 await asyncio.sleep(0.005)
 
@@ -367,7 +367,7 @@ async def test_tls(wire: Wire) -> None:
     reader, writer = await asyncio.open_connection(*bound.getsockname(), ssl=trusting)
     writer.write(request("/a", "content-length: 900000", method="POST", body=b"x" * 900_000))
     writer.write(request("/stream-big", CLOSE))
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
 
     assert b"POST /a 900000HTTP/1.1 200" in answer and answer.count(b"x") == 65_536 * 1_000

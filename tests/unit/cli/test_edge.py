@@ -59,7 +59,7 @@ async def _talk(port: int, request: bytes) -> bytes:
     """Everything that the server sends until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     await writer.wait_closed()
     return answer
@@ -149,7 +149,7 @@ async def test_a_second_signal_does_not_wait(edge: Edge, echo: Echo) -> None:
     hurry = asyncio.Event()
     hurry.set()
     edge.stop_listening()
-    await asyncio.wait_for(edge.settle(hurry, 60), 5)
+    await asyncio.wait_for(edge.settle(hurry, 600), 60)
     edge.close()
     result = (await asyncio.gather(waiting, return_exceptions=True))[0]
 

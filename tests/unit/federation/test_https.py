@@ -336,12 +336,15 @@ async def test_connections_are_kept_and_counted(net: Net) -> None:
     assert host.connections == 1
 
     under_way = most = 0
+    all_are_busy = asyncio.Event()
 
     async def slow(head: str, writer: asyncio.StreamWriter) -> None:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await asyncio.sleep(0.02)
+        if under_way == connections.MAX_CONNECTIONS_TO_ONE:
+            all_are_busy.set()
+        await all_are_busy.wait()
         under_way -= 1
         await text("200 OK", b"{}")(head, writer)
 

@@ -137,7 +137,7 @@ async def test_an_answer_is_read_as_it_comes(remote: Remote, client: HttpClient)
             await answer.write(b"x" * 65_536)
 
     remote.handler = endless
-    answer = await client.stream(f"http://127.0.0.1:{remote.port}/from", timeout=5)
+    answer = await client.stream(f"http://127.0.0.1:{remote.port}/from", timeout=60)
     first = await anext(answer.chunks)
     await answer.close()
 
@@ -169,7 +169,7 @@ async def test_an_answer_that_never_begins_or_breaks_off(remote: Remote, client:
         with pytest.raises(OutboundError):
             await client.stream(where, timeout=0.2)
     remote.handler = breaking
-    answer = await client.stream(where, timeout=5)
+    answer = await client.stream(where, timeout=60)
     with pytest.raises(OutboundError):
         async for _ in answer.chunks:
             pass
@@ -181,7 +181,7 @@ async def test_a_stream_is_not_opened_into_closed_networks(remote: Remote) -> No
     closed = HttpClient(rules())
     try:
         with pytest.raises(OutboundError):
-            await closed.stream(f"http://localhost:{remote.port}/", timeout=5)
+            await closed.stream(f"http://localhost:{remote.port}/", timeout=60)
     finally:
         await closed.close()
     assert remote.calls == 0
