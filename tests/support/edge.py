@@ -56,6 +56,18 @@ class Refusals:
         self.noted.append((actor.name, error.code))
 
 
+class News:
+    """What other workers did: as many things as `unheard` says are heard of when somebody asks."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.unheard = 0
+
+    async def has_heard_since(self, position: int) -> bool:
+        self.position, self.unheard = self.position + self.unheard, 0
+        return self.position > position
+
+
 class Edge:
     """An application that serves `handlers`, and what it has told its ports."""
 
@@ -66,10 +78,12 @@ class Edge:
         self.tokens = KnownTokens()
         self.seen = Seen()
         self.refusals = Refusals()
+        self.news = News()
         self.observed: list[tuple[str, int]] = []
         self.services: Any = SimpleNamespace(
             config=Config(server_name=SERVER_NAME, **config),
             clock=self.clock,
+            db=self.news,
             limits=Limits(limits or RateLimits(enabled=False), self.clock),
             accounts=SimpleNamespace(tokens=self.tokens, last_seen=self.seen),
             admin=SimpleNamespace(runner=self.refusals),

@@ -19,7 +19,8 @@ from nio import (
     SyncResponse,
 )
 
-TURNS = 40
+TURNS = 180
+"""So often at most somebody syncs, which takes half a second where nothing is new, until what must come is there."""
 
 
 class Encrypted:
@@ -105,9 +106,10 @@ class Encrypted:
         assert isinstance(answer, RoomSendResponse), answer
 
 
-async def make_encrypted_room(alice: Encrypted, bob: Encrypted) -> str:
+async def make_encrypted_room(alice: Encrypted, bob: Encrypted, version: str | None = None) -> str:
     """An encrypted room with both in it, each knowing the other's device."""
     made = await alice.client.room_create(
+        room_version=version,
         preset=RoomPreset.private_chat,
         invite=[bob.user_id],
         initial_state=[EnableEncryptionBuilder().as_dict()],

@@ -177,18 +177,23 @@ async def _call(endpoint: Endpoint, ctx: Context, arguments: tuple[object, ...])
     try:
         if endpoint.long_poll:
             return await _call_watched(endpoint, ctx, arguments)
-        heard = ctx.services.db.position
-        try:
-            return await endpoint.handler(*arguments)
-        except MatrixError as refusal:
-            # Who was let in by another worker a moment ago is not refused here for want of that news.
-            if refusal.status not in _BY_STATE or not is_of_a_room(endpoint):
-                raise
-            if not await ctx.services.db.has_heard_since(heard):
-                raise
+        if is_of_a_room(endpoint):
+            return await _call_in_a_room(endpoint, ctx, arguments)
         return await endpoint.handler(*arguments)
     finally:
         ctx.stop_watching()
+
+
+async def _call_in_a_room(endpoint: Endpoint, ctx: Context, arguments: tuple[object, ...]) -> object:
+    """Run the handler; once more where it refuses for want of what another worker did a moment ago."""
+    db = ctx.services.db
+    heard = db.position
+    try:
+        return await endpoint.handler(*arguments)
+    except MatrixError as refusal:
+        if refusal.status not in _BY_STATE or not await db.has_heard_since(heard):
+            raise
+    return await endpoint.handler(*arguments)
 
 
 async def _call_watched(endpoint: Endpoint, ctx: Context, arguments: tuple[object, ...]) -> object:

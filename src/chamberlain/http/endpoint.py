@@ -17,6 +17,7 @@ import enum
 import inspect
 import re
 from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -213,6 +214,7 @@ def is_admin(record: Endpoint) -> bool:
     )
 
 
+@cache
 def is_of_a_room(record: Endpoint) -> bool:
     """Whether an endpoint speaks of one room, and is not of the administration API."""
     return not is_admin(record) and not _ROOM_HOLES.isdisjoint(holes_of(record.path))

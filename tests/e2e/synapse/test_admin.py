@@ -24,9 +24,9 @@ def locals_and_guest(here: Neighbor, ada: Person, cleo: Person, ben: Person, dan
     return [*mine, theirs]
 
 
-async def full_room(ada: Person, cleo: Person, ben: Person, dan: Person) -> str:
+async def full_room(ada: Person, cleo: Person, ben: Person, dan: Person, version: str = "11") -> str:
     """A room with all four in it."""
-    room = await shared_room(ada, ben)
+    room = await shared_room(ada, ben, version)
     await cleo.join(room)
     await dan.join(room)
     for person in (ada, ben):
@@ -43,10 +43,11 @@ async def test_an_evacuated_room(
     ben: Person,
     dan: Person,
     locals_and_guest: list[Person],
+    version: str,
     method: str,
 ) -> None:
     """All local users leave, each by an event of their own, and a second time there is nobody left to leave."""
-    room = await full_room(ada, cleo, ben, dan)
+    room = await full_room(ada, cleo, ben, dan, version)
     first, second, guest = locals_and_guest
     target = f"/_dendrite/admin/{path('evacuateRoom', room)}"
     answer = (await root.request(method, target)).ok()

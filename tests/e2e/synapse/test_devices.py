@@ -29,10 +29,10 @@ async def people(pair: tuple[Neighbor, Neighbor], tmp_path: Path) -> AsyncIterat
         await person.client.close()
 
 
-async def test_encrypted_messages_both_ways(people: Pair) -> None:
+async def test_encrypted_messages_both_ways(people: Pair, version: str) -> None:
     """Each reads what the other wrote."""
     alice, bob = people
-    room = await make_encrypted_room(alice, bob)
+    room = await make_encrypted_room(alice, bob, version)
     await alice.say(room, "hello bob")
     await bob.turn_until(lambda: (alice.user_id, "hello bob") in bob.read, alice)
     await bob.say(room, "hello alice")
@@ -40,10 +40,12 @@ async def test_encrypted_messages_both_ways(people: Pair) -> None:
     assert alice.unread == bob.unread == []
 
 
-async def test_a_new_device_is_written_to_and_a_gone_one_is_not(people: Pair, tmp_path: Path) -> None:
+async def test_a_new_device_is_written_to_and_a_gone_one_is_not(
+    people: Pair, tmp_path: Path, version: str
+) -> None:
     """A login on one server is seen on the other, whose next message the new device can read; so is a logout."""
     alice, bob = people
-    room = await make_encrypted_room(alice, bob)
+    room = await make_encrypted_room(alice, bob, version)
     await alice.say(room, "to one device")
     await bob.turn_until(lambda: (alice.user_id, "to one device") in bob.read, alice)
 

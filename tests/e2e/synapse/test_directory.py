@@ -4,16 +4,21 @@ from tests.support.neighbors import Person, alias_of, join_path, open_room, shar
 from tests.support.server import path
 
 
-async def test_public_rooms_of_the_other_server(ada: Person, ben: Person) -> None:
+async def test_public_rooms_of_the_other_server(ada: Person, ben: Person, version: str) -> None:
     """They are listed and found by their words; what is not published is not."""
     word = ada.user_id[1:].split(":")[0]
     shown = await ada.create_room(
-        preset="public_chat", visibility="public", name=f"Shown by {word}", topic="About tulips"
+        preset="public_chat",
+        visibility="public",
+        room_version=version,
+        name=f"Shown by {word}",
+        topic="About tulips",
     )
     await ada.create_room(preset="public_chat", name=f"Not shown by {word}")
     there = {"server": ada.server.name}
 
-    listed = (await ben.get(path("publicRooms", **there))).ok()
+    # Synapse remembers for a while what another server answered to the same question.
+    listed = (await ben.get(path("publicRooms", limit=100 + int(version), **there))).ok()
     assert shown in [room["room_id"] for room in listed["chunk"]]
     search = {"filter": {"generic_search_term": word}, "limit": 10}
     found = (await ben.post(path("publicRooms", **there), search)).ok()
@@ -41,14 +46,17 @@ async def test_public_rooms_are_given_in_pages(ada: Person, ben: Person) -> None
     assert sorted(found) == sorted(rooms)
 
 
-async def test_the_rooms_of_a_space(ada: Person, ben: Person) -> None:
+async def test_the_rooms_of_a_space(ada: Person, ben: Person, version: str) -> None:
     """A member of the space from the other server sees the rooms in it that are open to them, and only these."""
     here = [ada.server.name]
-    visible = await ada.create_room(preset="public_chat", name="Open", topic="All welcome")
-    hidden = await ada.create_room(preset="private_chat", name="Hidden")
-    inner = await ada.create_room(preset="public_chat", name="Inner", creation_content={"type": "m.space"})
-    deep = await ada.create_room(preset="public_chat", name="Deep")
-    space = await ada.create_room(preset="public_chat", name="Space", creation_content={"type": "m.space"})
+
+    async def made(name: str, preset: str = "public_chat", **options: object) -> str:
+        return await ada.create_room(name=name, preset=preset, room_version=version, **options)
+
+    visible = await made("Open", topic="All welcome")
+    hidden = await made("Hidden", "private_chat")
+    inner, space = [await made(name, creation_content={"type": "m.space"}) for name in ("Inner", "Space")]
+    deep = await made("Deep")
     for child in (visible, hidden, inner):
         await ada.set_state(space, "m.space.child", {"via": here}, child)
     await ada.set_state(inner, "m.space.child", {"via": here}, deep)

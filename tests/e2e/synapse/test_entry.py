@@ -83,7 +83,7 @@ async def test_a_knock_is_heard_and_answered(ada: Person, ben: Person, version: 
     await ada.sees(room, await ben.say(room, "thank you"))
 
 
-@pytest.mark.skipif(HERE == "synapse", reason="Synapse does not tell other servers of knocks that are over")
+@quiet
 @pytest.mark.parametrize("pair", ["synapse-hosts"], indirect=True)
 async def test_a_knock_is_taken_back(ada: Person, ben: Person, version: str) -> None:
     """Who knocked and goes away is seen to go."""

@@ -6,10 +6,10 @@ from tests.support.server import path
 
 
 async def test_what_was_said_meanwhile_comes_when_a_server_is_back(
-    pair: tuple[Neighbor, Neighbor], ada: Person, ben: Person
+    pair: tuple[Neighbor, Neighbor], ada: Person, ben: Person, version: str
 ) -> None:
     """Events of meanwhile reach the other server, in order; so do messages to devices, and new devices."""
-    room = await shared_room(ada, ben)
+    room = await shared_room(ada, ben, version)
     away = pair[1].program
     away.stop()
     try:

@@ -10,9 +10,9 @@ of_one_worker = pytest.mark.skipif(HERE == "workers", reason="each worker knows 
 
 
 @of_one_worker
-async def test_typing_is_seen_to_begin_and_end(ada: Person, ben: Person) -> None:
+async def test_typing_is_seen_to_begin_and_end(ada: Person, ben: Person, version: str) -> None:
     """Each sees that the other writes, and that they stopped."""
-    room = await shared_room(ada, ben)
+    room = await shared_room(ada, ben, version)
     for writer, reader in ((ada, ben), (ben, ada)):
         target = path("rooms", room, "typing", writer.user_id)
         (await writer.put(target, {"typing": True, "timeout": 60_000})).ok()
@@ -21,9 +21,9 @@ async def test_typing_is_seen_to_begin_and_end(ada: Person, ben: Person) -> None
         await reader.until(lambda reader=reader: reader.room(room).typing == [])
 
 
-async def test_receipts_tell_how_far_one_has_read(ada: Person, ben: Person) -> None:
+async def test_receipts_tell_how_far_one_has_read(ada: Person, ben: Person, version: str) -> None:
     """Receipts of the main timeline, of a thread and of none; private ones stay at home."""
-    room = await shared_room(ada, ben)
+    room = await shared_room(ada, ben, version)
     root = await ada.say(room, "the beginning of a thread")
     relation = {"rel_type": "m.thread", "event_id": root}
     answer = await ada.say(room, "in the thread", **{"m.relates_to": relation})
@@ -49,9 +49,9 @@ async def test_receipts_tell_how_far_one_has_read(ada: Person, ben: Person) -> N
 
 
 @of_one_worker
-async def test_presence_follows_those_who_share_a_room(ada: Person, ben: Person) -> None:
+async def test_presence_follows_those_who_share_a_room(ada: Person, ben: Person, version: str) -> None:
     """State and message of each are told to the other."""
-    await shared_room(ada, ben)
+    await shared_room(ada, ben, version)
     for person, other in ((ada, ben), (ben, ada)):
         told = {"presence": "unavailable", "status_msg": f"{person.user_id} is at lunch"}
         (await person.put(path("presence", person.user_id, "status"), told)).ok()

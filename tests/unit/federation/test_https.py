@@ -349,7 +349,10 @@ async def test_connections_are_kept_and_counted(net: Net) -> None:
         await text("200 OK", b"{}")(head, writer)
 
     host.answer = slow
-    await asyncio.gather(*(net.get(name) for _ in range(50)))
+    try:
+        await asyncio.gather(*(net.get(name, timeout=60) for _ in range(50)))
+    finally:
+        all_are_busy.set()
     assert most == host.connections == connections.MAX_CONNECTIONS_TO_ONE
 
 

@@ -53,6 +53,10 @@ async def answer_nothing(ctx: Context) -> None:
     """Answer nothing."""
 
 
+class InARoom(Request):
+    room_id: Path[str]
+
+
 def raising(error: BaseException) -> Any:
     """An endpoint that raises."""
 
@@ -469,3 +473,35 @@ async def test_a_signed_request_is_verified_with_its_exact_path_and_body() -> No
     bad.error(401, "M_UNAUTHORIZED")
     with pytest.raises(TypeError):
         Edge(take_transaction)
+
+
+@pytest.mark.parametrize(("unheard", "statuses"), [(0, [403, 403]), (1, [200, 200])])
+async def test_a_refusal_in_a_room_holds_by_what_all_workers_know(unheard: int, statuses: list[int]) -> None:
+    """Where there was news that this worker had not heard, the handler is asked once more."""
+
+    @endpoint("GET", "/_matrix/client/v3/rooms/{room_id}/look", auth=Auth.NONE)
+    async def look(ctx: Context, request: InARoom) -> None:
+        """Look at what the news let in."""
+        if ctx.services.db.position == 0:
+            raise Forbidden("You are not in this room")
+
+    edge = Edge(look)
+    edge.news.unheard = unheard
+    target = "/_matrix/client/v3/rooms/%21a/look"
+    assert [(await call(edge.app, "GET", target)).status for _ in range(2)] == statuses
+
+
+async def test_other_refusals_are_final() -> None:
+    """Elsewhere nothing is tried twice: what a guess at a password costs is counted."""
+    calls = []
+
+    @endpoint("POST", "/_matrix/client/v3/guess", auth=Auth.NONE)
+    async def guess(ctx: Context) -> None:
+        """Guess."""
+        calls.append(ctx)
+        raise Forbidden("Wrong")
+
+    edge = Edge(guess)
+    edge.news.unheard = 1
+    assert (await call(edge.app, "POST", "/_matrix/client/v3/guess")).status == 403
+    assert len(calls) == 1
