@@ -6,6 +6,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
+from chamberlain.matrix.events import Event
 from tests.federation.test_accept import enter
 from tests.federation.test_joining import VERSIONS, count, join, members
 from tests.support.peer import Asked, Peer
@@ -224,3 +225,26 @@ async def test_an_invite_is_read_by_the_version_of_the_room(
 
     assert (await peer.request("near.test", "PUT", target, body | {"room_version": "10"})).status == 200
     assert room.room_id in (await carol.sync())["rooms"]["invite"]
+
+
+async def test_an_invite_that_overtakes_what_was_before_it_waits_for_it(
+    near: Server, alice: Client, wire: Wire
+) -> None:
+    """It is signed, but what the room was before it is not guessed: that would be another room than the inviter's."""
+    peer = Peer.on(wire, "peer.test")
+    room = peer.room("10").furnish()
+    await enter(near, peer, room, alice)
+    carol = await near.register("carol")
+    topic = room.send("m.room.topic", peer.user(), {"topic": "On its way"}, state_key="")
+    invite = room.build("m.room.member", peer.user(), {"membership": "invite"}, carol.user_id)
+    target = f"/_matrix/federation/v2/invite/{quote(room.room_id)}/{quote(invite.event_id)}"
+    body = {"room_version": "10", "event": orjson.loads(invite.pdu), "invite_room_state": []}
+
+    signed = orjson.loads((await peer.request("near.test", "PUT", target, body)).body)["event"]
+
+    assert "near.test" in signed["signatures"]
+    room.put(Event.from_dict(signed, room.version))
+    await near.app.services.rooms.accept.accept(peer.name, room.room_id, [room.events[invite.event_id]])
+    assert room.room_id in (await carol.sync())["rooms"]["invite"]
+    target = f"/_matrix/federation/v1/state_ids/{quote(room.room_id)}?event_id={quote(invite.event_id)}"
+    assert topic.event_id in orjson.loads((await peer.request("near.test", "GET", target)).body)["pdu_ids"]

@@ -17,7 +17,7 @@ from chamberlain.rooms.handshake import MAX_STRIPPED
 from chamberlain.rooms.invite_permission import InvitePermission
 from chamberlain.rooms.joined import is_ours
 from chamberlain.rooms.outside import Outside
-from chamberlain.rooms.pipeline.accept import Accept
+from chamberlain.rooms.pipeline.accept import Accept, Unfounded
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.store.database import Database
@@ -87,8 +87,15 @@ class Invitations:
         signed = sign(event, self._users.server_name, self._own_keys.signing_key)
         is_outside = head is None or not is_ours(head)
         if not is_outside or not await self._outside.wait(signed, origin, shown):
-            return await self._accept.receive(origin, signed)
+            return await self._received(origin, signed)
         return signed
+
+    async def _received(self, origin: str, signed: Event) -> Event:
+        try:
+            return await self._accept.receive(origin, signed)
+        except Unfounded:
+            # The origin sends it to all in the room once it is signed. Then it can give what was before it as well.
+            return signed
 
     async def _parse(
         self, origin: str, room_id: str, event_id: str, version: RoomVersion, pdu: JsonObject

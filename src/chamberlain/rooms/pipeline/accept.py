@@ -26,7 +26,7 @@ from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.consequences import follow_from, plain_row
 from chamberlain.rooms.pipeline.fetch import Fetch
-from chamberlain.rooms.pipeline.fork import Forking
+from chamberlain.rooms.pipeline.fork import Forking, is_placed
 from chamberlain.rooms.pipeline.head import Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.rooms.pipeline.notifications import Notifications
@@ -50,6 +50,13 @@ _CHAINS_TOLD: Final = 20
 _UNFOUNDED: Final = "It cites events that nobody gives"
 
 log = get_logger("rooms")
+
+
+class Unfounded(Forbidden):
+    """What was before the event is not known here."""
+
+    def __init__(self) -> None:
+        super().__init__("What was before the event is not known here")
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -135,6 +142,7 @@ class Accept:
 
         Raises:
             BadlySigned: it is.
+            Unfounded: what it follows, or what it cites, is not here, and the origin does not give it.
             Forbidden: it is not allowed: here and now, or ever.
         """
         passed = await self._checks.passed([event])
@@ -146,6 +154,8 @@ class Accept:
             for one in await self._fetch.gap_before(origin, head, event):
                 await self._place_founded(origin, head, one, budget)
             await self._fetch_auth(origin, passed[0], budget)
+            if not await self._connected(passed):
+                raise Unfounded
         refused = await self._take(event.room_id, _Told(passed), outgoing=True)
         reason = refused.get(event.event_id)
         if reason is not None:
@@ -369,10 +379,11 @@ class Accept:
     ) -> bool:
         kept = await self._outliers.keep(head.version, [event])
         own = kept.get(event.event_id)
-        if own is None:
+        kept |= await self._db.read(find_known, event.prev_events)
+        is_founded = told.state is not None or all(is_placed(kept, prev) for prev in event.prev_events)
+        if own is None or not is_founded:
             refused[event.event_id] = _UNFOUNDED
             return True
-        kept |= await self._db.read(find_known, event.prev_events)
         outcome = await self._forking.place(
             head,
             Stored(event, own.nid, own.height),

@@ -93,7 +93,8 @@ class Forking:
     ) -> Outcome | None:
         """Judge an event that is here as an outlier, and write what follows from it; None: the head has moved.
 
-        `known`: it and all its predecessors that are here; `told`: the state before it, as another server has it;
+        `known`: it and all its predecessors that are here; `told`: the state before it, as another server has it,
+        which is needed where predecessors are missing;
         `redacted_by`: the redaction of it that came before it; `unwelcome`: why the policy server does not
         recommend it; `txn`: the row of the transaction id that it was sent with.
         """
@@ -148,7 +149,7 @@ class Forking:
         chain = Chain(head)
         fork = await self._fork(chain, stored, before)
         fork.was_told = told is not None
-        fork.missing = [prev for prev in event.prev_events if not _is_placed(known, prev)]
+        fork.missing = [prev for prev in event.prev_events if not is_placed(known, prev)]
         fork.event.row["rejected"] = reason
         return _Judged(chain, fork, reason)
 
@@ -157,13 +158,10 @@ class Forking:
     ) -> View | None:
         if not event.prev_events:
             return None
-        nids = [known[prev].nid for prev in event.prev_events if _is_placed(known, prev)]
+        nids = [known[prev].nid for prev in event.prev_events if is_placed(known, prev)]
         views = list(await self._db.snapshot(after, nids)) if nids else []
         if told is not None:
             views.append(await self._db.snapshot(given, head.point, told))
-        if not views:
-            # Nobody tells: what the room is now is the best guess.
-            return View(head.point)
         return await self._resolve.merge(head.version, views, head.point)
 
     async def _rejection(self, head: Head, event: Event, before: View | None) -> str | None:
@@ -310,7 +308,8 @@ async def _changed_events(
     return [(event_of(old.get(key)), event_of(nid)) for key, nid in changes.items()]
 
 
-def _is_placed(known: Mapping[str, Known], event_id: str) -> bool:
+def is_placed(known: Mapping[str, Known], event_id: str) -> bool:
+    """Whether an event is here, and what was before it is known."""
     return event_id in known and known[event_id].is_placed
 
 
