@@ -36,6 +36,7 @@ class Quarrel(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.folder = Path(tempfile.mkdtemp(prefix="chamberlain-quarrel-"))
         self.room: Neighbours
+        self.is_furnished = False
         # The clock stands still while a client waits for members.
         self.patience = patch("chamberlain.rooms.reading.MEMBERS_SECONDS", 0.05)
         self.patience.start()
@@ -50,6 +51,7 @@ class Quarrel(RuleBasedStateMachine):
     def begin(self, seed: int, count: int, version: str) -> None:
         self.room = Neighbours(self.folder, seed, count, version)
         self.wait(self.room.move_in())
+        self.is_furnished = True
 
     def user(self, number: int) -> Client:
         """One of the users."""
@@ -125,7 +127,7 @@ class Quarrel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            if hasattr(self, "room"):
+            if self.is_furnished:
                 self.wait(self.end())
         finally:
             if hasattr(self, "room"):

@@ -1,7 +1,6 @@
 """Some servers that share a room over a rough wire, for tests of what they agree upon in the end."""
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,14 @@ from tests.support.asgi import Answer
 from tests.support.clock import FakeClock
 from tests.support.rng import SeededRng
 from tests.support.rough_wire import RoughWire
-from tests.support.server import Client, path, until
+from tests.support.server import Client, path
 from tests.support.tables import select
 
 REFUSALS = {400, 403, 404, 429, 502, 504}
 """What a client may get for trying what is not allowed, or what needs a server that cannot be reached."""
+
+ROUNDS = 1_000
+"""So often it is looked whether all are in: on a busy machine the last of them may take their time."""
 
 
 class Neighbours:
@@ -47,15 +49,21 @@ class Neighbours:
         for user in self.users[1:]:
             assert (await self.do(user, "POST", "join")).status == 200
             await self.run()
-        for user in self.users[::2]:
-            await until(partial(self._knows_all, user))
+        for resident in self.users[::2]:
+            await self._meet(resident)
         await self.wait_until_quiet()
         for name in self.names:
             self.founding.update(await self.timeline(name))
 
-    async def _knows_all(self, user: Client) -> bool:
-        await self.run()
-        return await self.members(user) == {each.user_id for each in self.users}
+    async def _meet(self, user: Client) -> None:
+        """Wait until a user sees all the others in the room."""
+        known: set[str] = set()
+        for _ in range(ROUNDS):
+            await self.run()
+            known = await self.members(user)
+            if known == {each.user_id for each in self.users}:
+                return
+        raise AssertionError(f"{user.user_id} knows only of {sorted(known)}")
 
     async def members(self, user: Client) -> set[str]:
         """Who is in the room, as the user's server sees it; nobody where the user is not."""

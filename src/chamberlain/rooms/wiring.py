@@ -16,7 +16,6 @@ from chamberlain.rooms.messages import Messages
 from chamberlain.rooms.mutual import Mutual
 from chamberlain.rooms.outside import Outside
 from chamberlain.rooms.pipeline.accept import Accept
-from chamberlain.rooms.pipeline.away import Away
 from chamberlain.rooms.pipeline.backfill import Backfill
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.completion import Completion
@@ -210,17 +209,17 @@ def build_rooms(
     """Make the services of rooms. `holder`: this worker's name in leases."""
     tasks = Tasks()
     heads = Heads(db)
-    drafting = Drafting(db, heads, server_name, own_keys)
+    resolve = Resolve(db)
+    drafting = Drafting(db, heads, resolve, server_name, own_keys)
     notifications = Notifications(db, heads, rulesets, server_name)
     ids = EventIds(db)
     policy = Policy(db, heads, policy_servers)
     outliers = Outliers(db, clock, ids)
-    forking = Forking(db, clock, heads, ids, Resolve(db), notifications, server_name)
-    away = Away(db, outliers, forking)
-    submit = Submit(db, clock, tasks, heads, drafting, notifications, server_name, ids, policy, away)
+    forking = Forking(db, clock, heads, ids, outliers, resolve, notifications, server_name)
+    submit = Submit(db, clock, tasks, heads, drafting, forking, notifications, server_name, ids, policy)
     checks = Checks(key_ring, clock)
     fetch = Fetch(db, remotes, checks, outliers)
-    accept = Accept(db, clock, heads, submit, ids, checks, fetch, outliers, forking, notifications, policy)
+    accept = Accept(db, clock, heads, submit, ids, checks, fetch, forking, notifications, policy)
     completion = Completion(db, clock, heads, submit, fetch, server_name, holder)
     imports = Imports(db, clock, heads, submit, ids, checks, outliers, forking, completion, server_name)
     templates = Templates(heads, drafting, policy, clock)

@@ -26,11 +26,10 @@ from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.checks import Checks
 from chamberlain.rooms.pipeline.consequences import follow_from, plain_row
 from chamberlain.rooms.pipeline.fetch import Fetch
-from chamberlain.rooms.pipeline.fork import Forking, is_placed
+from chamberlain.rooms.pipeline.fork import UNFOUNDED, Forking
 from chamberlain.rooms.pipeline.head import Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.rooms.pipeline.notifications import Notifications
-from chamberlain.rooms.pipeline.outliers import Outliers
 from chamberlain.rooms.pipeline.policy import Policy
 from chamberlain.rooms.pipeline.redact import redact_if_allowed, redactions_of
 from chamberlain.rooms.pipeline.submit import TRIES, Submit
@@ -47,7 +46,6 @@ _STATES_TOLD: Final = 10
 """For so many events of one call others are asked what the state before them was; the rest is dropped."""
 _CHAINS_TOLD: Final = 20
 """So often others are asked in one call what an event goes back to by its auth events."""
-_UNFOUNDED: Final = "It cites events that nobody gives"
 
 log = get_logger("rooms")
 
@@ -100,7 +98,6 @@ class Accept:
         ids: EventIds,
         checks: Checks,
         fetch: Fetch,
-        outliers: Outliers,
         forking: Forking,
         notifications: Notifications,
         policy: Policy,
@@ -112,7 +109,6 @@ class Accept:
         self._ids = ids
         self._checks = checks
         self._fetch = fetch
-        self._outliers = outliers
         self._forking = forking
         self._notifications = notifications
         self._policy = policy
@@ -292,7 +288,7 @@ class Accept:
         await self._heads.load(chain.head, keys)
         cited = await self._cited(chain, event, keys, known)
         if cited is None:
-            refused[event.event_id] = _UNFOUNDED
+            refused[event.event_id] = UNFOUNDED
             return
         state = {key: found.event for key in keys if (found := chain.state(key)) is not None}
         if chain.head.is_partial:
@@ -377,17 +373,9 @@ class Accept:
         refused: dict[str, str],
         redacted_by: str | None,
     ) -> bool:
-        kept = await self._outliers.keep(head.version, [event])
-        own = kept.get(event.event_id)
-        kept |= await self._db.read(find_known, event.prev_events)
-        is_founded = told.state is not None or all(is_placed(kept, prev) for prev in event.prev_events)
-        if own is None or not is_founded:
-            refused[event.event_id] = _UNFOUNDED
-            return True
-        outcome = await self._forking.place(
+        outcome = await self._forking.enter(
             head,
-            Stored(event, own.nid, own.height),
-            kept,
+            event,
             told.state,
             outgoing=outgoing,
             redacted_by=redacted_by,

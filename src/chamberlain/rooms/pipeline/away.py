@@ -1,18 +1,11 @@
 """Events of ours that are away to be signed by the policy server of their room, which goes on meanwhile."""
 
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-from chamberlain.matrix.events import Event
 from chamberlain.matrix.policy import POLICY_KEY, PolicyServer
 from chamberlain.rooms.pipeline.chain import PREV_EVENTS
-from chamberlain.rooms.pipeline.fork import Forking, Outcome
-from chamberlain.rooms.pipeline.head import Head, Stored
-from chamberlain.rooms.pipeline.outliers import Outliers
 from chamberlain.rooms.pipeline.waiting import Made, Waiting
-from chamberlain.store.database import Database
-from chamberlain.store.known import find_known
 
 AT_ONCE: Final = PREV_EVENTS
 """Of one room: as many ends as they may make, the next event ties together again."""
@@ -28,12 +21,9 @@ class Unsigned(Exception):
 
 
 class Away:
-    """Counts them, and places those that the room has gone past."""
+    """Counts them."""
 
-    def __init__(self, db: Database, outliers: Outliers, forking: Forking) -> None:
-        self._db = db
-        self._outliers = outliers
-        self._forking = forking
+    def __init__(self) -> None:
         self._rooms: dict[str, int] = {}
         self._others: dict[str, deque[Waiting]] = {}
 
@@ -67,15 +57,3 @@ class Away:
         if not others:
             del self._others[room_id]
         return following
-
-    async def place(self, head: Head, made: Made, txn: Mapping[str, Any] | None) -> Outcome | None:
-        """Have an event that does not follow the head in the room, on a fork; None: the head has moved.
-
-        `txn`: the row of its transaction id.
-        """
-        event: Event = made.event
-        known = await self._outliers.keep(head.version, [event])
-        known |= await self._db.read(find_known, event.prev_events)
-        own = known[event.event_id]
-        stored = Stored(event, own.nid, own.height)
-        return await self._forking.place(head, stored, known, None, outgoing=True, redacted_by=None, txn=txn)

@@ -27,11 +27,12 @@ class Beside:
         """Whether a message has before it what the chain has at its end, and leaves the current state as it is.
 
         The state after all that it follows, and after all ends of the room, must stand at the current point: so there
-        is nothing to resolve. With too many ends the current state stands for them, as on forks.
+        is nothing to resolve. Where too many ends stay, the current state stands for them, as on forks.
         """
         if event.key is not None or chain.head.is_partial or not event.prev_events:
             return False
-        ends = [one.event_id for one in chain.extremities] if len(chain.extremities) <= MERGED else []
+        others = {one.event_id for one in chain.extremities}.difference(event.prev_events)
+        ends = others if len(others) <= MERGED else ()
         if not self._is_read:
             names = [*self._named, *ends]
             after, self._missing = await self._db.read(_read, chain.head.room_id, names, self._ids)

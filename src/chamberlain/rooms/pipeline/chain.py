@@ -1,6 +1,6 @@
 """Drafts in a row that will be committed together: the head as it will stand after them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -61,22 +61,30 @@ class Chain:
         return found if found is not None else self.head.state.get(key)
 
     @property
+    def is_crowded(self) -> bool:
+        """Whether the room has more extremities than an event of this server follows."""
+        return len(self.extremities) > PREV_EVENTS
+
+    @property
     def ends(self) -> Sequence[Extremity]:
-        """What the next event of this server follows: all extremities, or the latest of too many."""
-        if len(self.extremities) <= PREV_EVENTS:
+        """What the next event of this server follows: all extremities, or of too many the first and the deepest.
+
+        The first is the way that the room has gone before the others came: it knows of our users.
+        """
+        if not self.is_crowded:
             return self.extremities
-        return sorted(self.extremities, key=lambda one: one.depth)[-PREV_EVENTS:]
+        first, *others = self.extremities
+        return [first, *sorted(others, key=lambda one: one.depth)[1 - PREV_EVENTS :]]
 
     def is_followed_by(self, event: Event) -> bool:
         """Whether the event is as the next one of this server would be: nothing has come between."""
-        return {end.event_id for end in self.ends} == set(event.prev_events)
+        return {end.event_id for end in self.extremities} == set(event.prev_events)
 
     def follow(self, stored: Stored) -> None:
         """Let the event be an end of the room, instead of those that it follows."""
         event = stored.event
         own = Extremity(stored.nid, event.event_id, event.depth, stored.height)
-        followed = set(event.prev_events)
-        self.extremities = (*(one for one in self.extremities if one.event_id not in followed), own)
+        self.extremities = with_end(self.extremities, own, set(event.prev_events))
         if event.state_key is not None:
             self.overlay[(event.type, event.state_key)] = stored
             self.ver += 1
@@ -124,3 +132,13 @@ class Chain:
         head.notify_count, head.highlight_count, head.thread_notify_count = self.counts
         head.state.update(self.overlay)
         head.summary = self.summary
+
+
+def with_end(ends: Sequence[Extremity], own: Extremity, followed: Collection[str]) -> Sequence[Extremity]:
+    """The ends of a room with a new one in the place of those that it follows.
+
+    So the first one is the way that the room had gone before the others came.
+    """
+    rest = [one for one in ends if one.event_id not in followed]
+    place = next((n for n, one in enumerate(ends) if one.event_id in followed), len(rest))
+    return [*rest[:place], own, *rest[place:]]

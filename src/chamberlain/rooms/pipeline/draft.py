@@ -1,5 +1,7 @@
 """From a draft to a signed event that the room's state allows."""
 
+from collections.abc import Collection
+
 from chamberlain.matrix.auth_rules import auth_keys, check
 from chamberlain.matrix.auth_rules.power_levels import CREATE_KEY
 from chamberlain.matrix.auth_rules.verdict import Reject
@@ -11,10 +13,12 @@ from chamberlain.matrix.signing import encode_base64
 from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.head import Extremity, Heads, Stored
+from chamberlain.rooms.pipeline.resolve import Resolve
 from chamberlain.rooms.pipeline.waiting import Made
 from chamberlain.rooms.ports import OwnKeys
 from chamberlain.store import events
 from chamberlain.store.database import Database
+from chamberlain.store.state.merge import after
 
 _MAX_DEPTH = 2**53 - 1
 _NO_EXTREMITY = Extremity(0, "", 0, 0)
@@ -23,9 +27,12 @@ _NO_EXTREMITY = Extremity(0, "", 0, 0)
 class Drafting:
     """Makes events of drafts."""
 
-    def __init__(self, db: Database, heads: Heads, server_name: str, own_keys: OwnKeys) -> None:
+    def __init__(
+        self, db: Database, heads: Heads, resolve: Resolve, server_name: str, own_keys: OwnKeys
+    ) -> None:
         self._db = db
         self._heads = heads
+        self._resolve = resolve
         self._server_name = server_name
         self._own_keys = own_keys
 
@@ -50,7 +57,9 @@ class Drafting:
         """
         version = chain.head.version
         keys, wanted = await self.load(chain, draft)
-        auth = [stored for key in sorted(keys) if (stored := chain.state(key)) is not None]
+        current = {key: stored for key in wanted if (stored := chain.state(key)) is not None}
+        before = await self._before(chain, wanted) if chain.is_crowded else current
+        auth = [before[key] for key in sorted(keys) if key in before]
         ends = chain.ends
         event = build(
             draft,
@@ -62,13 +71,20 @@ class Drafting:
             signing_key=self._own_keys.signing_key,
             reference_hashes={} if version.has_hash_event_ids else await self._hashes(chain, auth),
         )
-        state: dict[StateKey, Event] = {
-            key: stored.event for key in wanted if (stored := chain.state(key)) is not None
-        }
-        verdict = check(event, state)
-        if isinstance(verdict, Reject):
-            raise Forbidden(verdict.reason)
+        for state in [before] if before is current else [before, current]:
+            verdict = check(event, {key: stored.event for key, stored in state.items()})
+            if isinstance(verdict, Reject):
+                raise Forbidden(verdict.reason)
         return Made(event, auth)
+
+    async def _before(self, chain: Chain, keys: Collection[StateKey]) -> dict[StateKey, Stored]:
+        """What these keys have where the next event is, which does not follow all ends of the room.
+
+        The others go by what it follows, and by nothing else.
+        """
+        views = await self._db.snapshot(after, [end.nid for end in chain.ends])
+        view = await self._resolve.merge(chain.head.version, views, chain.head.point)
+        return await self._resolve.state_at(view, keys)
 
     async def _hashes(self, chain: Chain, auth: list[Stored]) -> dict[str, str]:
         """The reference hashes that events of room versions 1 and 2 cite."""

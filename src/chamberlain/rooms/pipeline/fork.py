@@ -10,11 +10,12 @@ from chamberlain.matrix.events import Event, client_skeleton
 from chamberlain.matrix.ids import find_server_of
 from chamberlain.matrix.types import StateKey
 from chamberlain.rooms.pipeline.authorize import Reject, by_state, keys_for
-from chamberlain.rooms.pipeline.chain import Chain
+from chamberlain.rooms.pipeline.chain import Chain, with_end
 from chamberlain.rooms.pipeline.consequences import Notified, count, notification_rows, plain_row
 from chamberlain.rooms.pipeline.head import Extremity, Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.rooms.pipeline.notifications import Notifications
+from chamberlain.rooms.pipeline.outliers import Outliers
 from chamberlain.rooms.pipeline.redact import redact_if_allowed, rewritten
 from chamberlain.rooms.pipeline.resolve import Resolve
 from chamberlain.rooms.pipeline.summary import (
@@ -45,10 +46,12 @@ ANCESTORS: Final = 200
 """How many events without effect are passed through to find the extremities behind them."""
 
 
+UNFOUNDED: Final = "It cites events that nobody gives"
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What became of an event: `refused` says why it is not part of the timeline."""
 
-    stored: Stored
     refused: str | None
 
 
@@ -67,6 +70,7 @@ class Forking:
         clock: Clock,
         heads: Heads,
         ids: EventIds,
+        outliers: Outliers,
         resolve: Resolve,
         notifications: Notifications,
         server_name: str,
@@ -75,9 +79,38 @@ class Forking:
         self._clock = clock
         self._heads = heads
         self._ids = ids
+        self._outliers = outliers
         self._resolve = resolve
         self._notifications = notifications
         self._server_name = server_name
+
+    async def enter(
+        self,
+        head: Head,
+        event: Event,
+        told: Mapping[int, int] | None = None,
+        *,
+        outgoing: bool,
+        redacted_by: str | None = None,
+        unwelcome: str | None = None,
+        txn: Mapping[str, Any] | None = None,
+    ) -> Outcome | None:
+        """Have an event here that is not placed yet, and `place` it; None: the head has moved."""
+        known = await self._outliers.keep(head.version, [event])
+        known |= await self._db.read(find_known, event.prev_events)
+        own = known.get(event.event_id)
+        if own is None or (told is None and not all(_is_placed(known, prev) for prev in event.prev_events)):
+            return Outcome(UNFOUNDED)
+        return await self.place(
+            head,
+            Stored(event, own.nid, own.height),
+            known,
+            told,
+            outgoing=outgoing,
+            redacted_by=redacted_by,
+            unwelcome=unwelcome,
+            txn=txn,
+        )
 
     async def place(
         self,
@@ -114,7 +147,7 @@ class Forking:
             fork.summary = chain.summary | {"room_id": event.room_id} if chain.summary_changed else None
         if not await self._db.write(commit_fork, fork):
             return None
-        return Outcome(stored, judged.refused or soft)
+        return Outcome(judged.refused or soft)
 
     async def place_past(
         self,
@@ -135,7 +168,7 @@ class Forking:
             await self._derive(judged.chain, fork, stored.event, redacted_by)
         if not await self._db.write(commit_fork, fork):
             return None
-        return Outcome(stored, judged.refused)
+        return Outcome(judged.refused)
 
     async def _judge(
         self, head: Head, stored: Stored, known: Mapping[str, Known], told: Mapping[int, int] | None
@@ -149,7 +182,7 @@ class Forking:
         chain = Chain(head)
         fork = await self._fork(chain, stored, before)
         fork.was_told = told is not None
-        fork.missing = [prev for prev in event.prev_events if not is_placed(known, prev)]
+        fork.missing = [prev for prev in event.prev_events if not _is_placed(known, prev)]
         fork.event.row["rejected"] = reason
         return _Judged(chain, fork, reason)
 
@@ -158,7 +191,7 @@ class Forking:
     ) -> View | None:
         if not event.prev_events:
             return None
-        nids = [known[prev].nid for prev in event.prev_events if is_placed(known, prev)]
+        nids = [known[prev].nid for prev in event.prev_events if _is_placed(known, prev)]
         views = list(await self._db.snapshot(after, nids)) if nids else []
         if told is not None:
             views.append(await self._db.snapshot(given, head.point, told))
@@ -236,7 +269,7 @@ class Forking:
     async def _extremities(
         self, head: Head, stored: Stored, known: Mapping[str, Known]
     ) -> Sequence[Extremity]:
-        """The room's extremities with the event among them and without what it follows."""
+        """The room's extremities with the event in the place of what it follows."""
         event = stored.event
         followed: set[str] = set(event.prev_events)
         waiting: list[str] = [prev for prev in event.prev_events if prev in known and not known[prev].counts]
@@ -250,13 +283,14 @@ class Forking:
             behind = await self._db.read(find_known, named)
             waiting = [event_id for event_id, one in behind.items() if not one.counts]
         own = Extremity(stored.nid, event.event_id, event.depth, stored.height)
-        return [*(one for one in head.extremities if one.event_id not in followed), own]
+        return with_end(head.extremities, own, followed)
 
     async def _change_state(self, chain: Chain, fork: Fork, own: View, nid: int) -> None:
         """The current state is what all extremities come to together."""
         others = [extremity.nid for extremity in chain.extremities if extremity.nid != nid]
         if len(others) > MERGED:
             # What all of them but this one came to stands in the current state: whoever makes many ends pays little.
+            # Only clients and soft failures go by it. No event follows so many, and once there are fewer, they count.
             views = [View(chain.head.point), own]
         else:
             views = [*(await self._db.snapshot(after, others)), own] if others else [own]
@@ -308,7 +342,7 @@ async def _changed_events(
     return [(event_of(old.get(key)), event_of(nid)) for key, nid in changes.items()]
 
 
-def is_placed(known: Mapping[str, Known], event_id: str) -> bool:
+def _is_placed(known: Mapping[str, Known], event_id: str) -> bool:
     """Whether an event is here, and what was before it is known."""
     return event_id in known and known[event_id].is_placed
 

@@ -17,6 +17,7 @@ from chamberlain.rooms.pipeline.away import Away, Unsigned
 from chamberlain.rooms.pipeline.chain import Chain
 from chamberlain.rooms.pipeline.consequences import follow_from, relation_of
 from chamberlain.rooms.pipeline.draft import Drafting
+from chamberlain.rooms.pipeline.fork import Forking
 from chamberlain.rooms.pipeline.head import Head, Heads, Stored
 from chamberlain.rooms.pipeline.ids import EventIds
 from chamberlain.rooms.pipeline.notifications import Notifications
@@ -60,22 +61,23 @@ class Submit:
         tasks: Tasks,
         heads: Heads,
         drafting: Drafting,
+        forking: Forking,
         notifications: Notifications,
         server_name: str,
         ids: EventIds,
         policy: Policy,
-        away: Away,
     ) -> None:
         self._db = db
         self._clock = clock
         self._tasks = tasks
         self._heads = heads
         self._drafting = drafting
+        self._forking = forking
         self._notifications = notifications
         self.server_name = server_name
         self._ids = ids
         self._policy = policy
-        self._away = away
+        self._away = Away()
         self._queues: dict[str, deque[Waiting | Turn]] = {}
         self._txns: Cache[Txn, asyncio.Future[EventID]] = Cache(TXNS_KEPT, "transactions")
 
@@ -282,9 +284,16 @@ class Submit:
             for waiting in unit:
                 waiting.result = Forbidden("You are not in this room")
             return True
+        if not unit:
+            return True
         chain = Chain(head)
-        if unit and unit[0].signed is not None and not chain.is_followed_by(unit[0].signed.event):
+        if unit[0].signed is not None and not chain.is_followed_by(unit[0].signed.event):
             return await self._try_on_fork(chain, unit[0], unit[0].signed)
+        if chain.is_crowded:
+            return await self._tie(chain, unit[0]) and await self._try_unit(room_id, unit[1:])
+        return await self._try_chain(chain, unit)
+
+    async def _try_chain(self, chain: Chain, unit: Sequence[Waiting]) -> bool:
         nids = await self._ids.events.take(len(unit))
         unsigned: list[tuple[Waiting, Unsigned]] = []
         for waiting, nid in zip(unit, nids, strict=True):
@@ -304,9 +313,12 @@ class Submit:
         # What they follow is there: not before may they leave.
         for waiting, reason in unsigned:
             if not self._away.keep_back(waiting):
-                self._away.leave(waiting)
-                self._tasks.spawn("policy server", self._have_signed(waiting, reason))
+                self._send_away(waiting, reason)
         return True
+
+    def _send_away(self, waiting: Waiting, unsigned: Unsigned) -> None:
+        self._away.leave(waiting)
+        self._tasks.spawn("policy server", self._have_signed(waiting, unsigned))
 
     async def _have_signed(self, waiting: Waiting, unsigned: Unsigned) -> None:
         """Outside of the room's turn: the event is on a fork where the room goes on meanwhile."""
@@ -328,8 +340,26 @@ class Submit:
             if following is not None:
                 self._queue(room_id, following)
 
+    async def _tie(self, chain: Chain, waiting: Waiting) -> bool:
+        """Have an event in a room with more ends than it can follow; False where that has moved.
+
+        The state before it is what those come to that it follows, and so not the current one.
+        """
+        if self._away.keep_back(waiting):
+            return True
+        try:
+            made = await self._drafting.make(chain, waiting.draft)
+            server = await self._policy.server_for(chain, made.event)
+        except MatrixError as error:
+            waiting.result = error
+            return True
+        if server is not None:
+            self._send_away(waiting, Unsigned(made, server))
+            return True
+        return await self._try_on_fork(chain, waiting, made)
+
     async def _try_on_fork(self, chain: Chain, waiting: Waiting, made: Made) -> bool:
-        """Have an event that came back signed in a room that has gone on; False where that goes on still."""
+        """Have an event that does not follow all ends of the room in it; False where that has moved."""
         try:
             await self._drafting.load(chain, waiting.draft)
             previous = await self._check(chain, waiting, made.event)
@@ -338,13 +368,14 @@ class Submit:
                 return True
             await redact_target(self._db, self._heads, chain, made.event)
             txn = None if waiting.txn is None else self._txn_row(waiting.txn, made.event)
-            outcome = await self._away.place(chain.head, made, txn)
+            outcome = await self._forking.enter(chain.head, made.event, outgoing=True, txn=txn)
         except MatrixError as error:
             waiting.result = error
             return True
         if outcome is None:
             return False
         waiting.result = made.event.event_id if outcome.refused is None else Forbidden(outcome.refused)
+        waiting.is_settled = True
         self._heads.forget(chain.head.room_id)
         return True
 

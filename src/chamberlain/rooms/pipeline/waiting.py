@@ -43,7 +43,7 @@ class Waiting:
         self.future.add_done_callback(_fetched)
         self.result: EventID | MatrixError | None = None
         self.is_settled = False
-        """An earlier request has made the event."""
+        """The event is written, be it by an earlier request."""
         self.is_away = False
         """The policy server is asked about it, or others that it is asked about are waited for."""
         self.signed: Made | None = None
