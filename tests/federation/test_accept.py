@@ -283,6 +283,31 @@ async def test_a_moderator_may_redact_what_has_not_come(
     assert found["content"] == {}
 
 
+@pytest.mark.parametrize("had_power", (True, False))
+async def test_a_redaction_goes_by_the_state_before_it(
+    near: Server, alice: Client, peer: Peer, wire: Wire, had_power: bool
+) -> None:
+    """Whatever has come meanwhile: else each server would have something else redacted."""
+    third = Peer.on(wire, "third.test")
+    peer.keys["third.test"] = third.key
+    mallory = third.user("mallory")
+    levels = [{"users": {peer.user(): 100, mallory: level}} for level in ((50, 0) if had_power else (0, 50))]
+    room = peer.room("10").furnish(**levels[0])
+    room.member(mallory, "join")
+    await enter(near, peer, room, alice)
+    said = room.say(peer.user(), "hello")
+    await accept(near, peer, [said])
+    start = sorted(room.heads)
+    changed = room.send("m.room.power_levels", peer.user(), levels[1], "", prev=start)
+    redaction = room.send("m.room.redaction", mallory, {}, redacts=said.event_id, prev=start)
+
+    await accept(near, peer, [changed])
+    await accept(near, peer, [redaction])
+
+    shown = (await alice.get(path("rooms", room.room_id, "event", said.event_id))).ok()
+    assert ("body" not in shown["content"]) == had_power
+
+
 async def test_what_cites_an_event_twice_is_rejected(near: Server, alice: Client, peer: Peer) -> None:
     """It does no harm to what comes with it."""
     room = peer.room("10").furnish()

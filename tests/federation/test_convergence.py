@@ -46,10 +46,13 @@ class Quarrel(RuleBasedStateMachine):
         return self.loop.run_until_complete(what)
 
     @initialize(
-        seed=st.integers(0, 2**32), count=st.sampled_from([2, 2, 3]), version=st.sampled_from(VERSIONS)
+        seed=st.integers(0, 2**32),
+        count=st.sampled_from([2, 2, 3]),
+        version=st.sampled_from(VERSIONS),
+        pace=st.sampled_from([0.0, 0.001]),
     )
-    def begin(self, seed: int, count: int, version: str) -> None:
-        self.room = Neighbours(self.folder, seed, count, version)
+    def begin(self, seed: int, count: int, version: str, pace: float) -> None:
+        self.room = Neighbours(self.folder, seed, count, version, pace)
         self.wait(self.room.move_in())
         self.is_furnished = True
 

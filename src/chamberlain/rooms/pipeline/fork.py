@@ -256,7 +256,7 @@ class Forking:
         if event.key is not None:
             fork.event.row["replaces"] = await self._replaced(fork.before, event.key)
         if event.redacts is not None:
-            await redact_if_allowed(self._db, self._heads, chain, event)
+            await redact_if_allowed(self._db, self._heads, chain, event, fork.before)
         undone = [] if redacted_by is None else [rewritten(event, redacted_by)]
         fork.redactions, fork.waiting = [*chain.redactions, *undone], chain.waiting
 
