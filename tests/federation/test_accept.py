@@ -9,7 +9,7 @@ import pytest
 
 from chamberlain.config.database import Database
 from chamberlain.federation.transport import TransportAnswer
-from chamberlain.matrix.errors import InvalidParam
+from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.events import Event
 from chamberlain.rooms.pipeline import fetch
 from chamberlain.rooms.pipeline.fork import Forking
@@ -332,7 +332,7 @@ async def test_a_badly_signed_event_is_dropped(near: Server, alice: Client, peer
     await accept(near, peer, [forged])
 
     assert said.event_id not in await timeline(alice, room.room_id)
-    with pytest.raises(InvalidParam):
+    with pytest.raises(Forbidden):
         await near.app.services.rooms.accept.receive(peer.name, forged)
 
 
