@@ -218,6 +218,7 @@ async def _build(
         audit_key=load_key(config.data_dir / "audit.key", rng),
         shared_secret=config.registration.shared_secret,
         server_notices=config.server_notices,
+        shared=config.cluster.has_many_workers,
     )
     services = Services(
         config=config,

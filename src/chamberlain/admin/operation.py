@@ -100,6 +100,7 @@ class Operation(Generic[R, A]):
     __slots__ = (
         "description",
         "errors",
+        "everywhere",
         "logged",
         "name",
         "open_to_target",
@@ -126,6 +127,7 @@ class Operation(Generic[R, A]):
         open_to_target: bool,
         route: Route | None,
         errors: tuple[ErrCode, ...],
+        everywhere: bool,
     ) -> None:
         hints = get_type_hints(run, include_extras=True)
         doc = inspect.getdoc(run) or ""
@@ -138,6 +140,7 @@ class Operation(Generic[R, A]):
         self.open_to_target = open_to_target
         self.route = route
         self.errors = errors
+        self.everywhere = everywhere
         self.request: type[R] = hints["request"]
         self.result: type[A] = hints["return"]
         self.logged = [
@@ -187,11 +190,13 @@ def operation(
     open_to_target: bool = False,
     route: Route | None = None,
     errors: tuple[ErrCode, ...] = (),
+    everywhere: bool = False,
 ) -> Declare:
     """Declare the decorated function as an operation; with a `plan` it is one that changes something.
 
     `private` says that it reads what the audit log must have. `target` names the field of the request that the log is
-    searched by; `open_to_target` lets that user call it for themselves. Raises TypeError for a name given twice.
+    searched by; `open_to_target` lets that user call it for themselves. `everywhere`: security hangs on it, so that it
+    is answered when it holds on all workers. Raises TypeError for a name given twice.
     """
 
     def declare(run: Run[R, A], /) -> Operation[R, A]:
@@ -207,6 +212,7 @@ def operation(
             open_to_target=open_to_target,
             route=route,
             errors=errors,
+            everywhere=everywhere,
         )
         OPERATIONS[name] = record
         return record

@@ -16,6 +16,7 @@ from chamberlain.store.database import Database
 if TYPE_CHECKING:
     from chamberlain.admin.audit import AuditLog
     from chamberlain.admin.deactivation import Deactivation
+    from chamberlain.admin.everywhere import Everywhere
     from chamberlain.admin.jobs.engine import Jobs
     from chamberlain.admin.notices import Notices
     from chamberlain.admin.secret_registration import SecretRegistration
@@ -35,3 +36,4 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     notices: Notices
     deactivation: Deactivation
     secret_registration: SecretRegistration
+    everywhere: Everywhere

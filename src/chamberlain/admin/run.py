@@ -47,6 +47,8 @@ class Runner:
         try:
             check_actor(operation, actor, request)
             result = await operation.run(OperationContext(actor, self._parts), request)
+            if operation.everywhere:
+                await self._parts.everywhere.wait()
         except BaseException as error:
             await self._end(call, operation, facade, *_outcome_of(error))
             raise

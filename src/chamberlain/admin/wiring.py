@@ -5,6 +5,7 @@ from chamberlain.admin import operations
 from chamberlain.admin.audit import AuditLog
 from chamberlain.admin.deactivation import AccountEnd, Deactivation
 from chamberlain.admin.deletion import DeleteRoom
+from chamberlain.admin.everywhere import Everywhere
 from chamberlain.admin.jobs.engine import Jobs
 from chamberlain.admin.leaving import Deactivate, EvacuateRoom, EvacuateUser, Leaving
 from chamberlain.admin.notices import Notices
@@ -25,21 +26,24 @@ from chamberlain.store.database import Database
 class Admin:
     """The bundle. `runner` runs operations; the others are what operations and their façades call."""
 
-    __slots__ = ("deactivation", "jobs", "runner", "secret_registration")
+    __slots__ = ("_everywhere", "deactivation", "jobs", "runner", "secret_registration")
 
     def __init__(self, parts: Parts) -> None:
         self.runner = Runner(parts, parts.audit)
+        self._everywhere = parts.everywhere
         self.jobs = parts.jobs
         self.deactivation = parts.deactivation
         self.secret_registration = parts.secret_registration
 
     async def start(self) -> None:
         """Begin the background work: jobs that were cut off go on."""
+        await self._everywhere.start()
         await self.jobs.start_background()
 
     async def close(self) -> None:
         """End the background work; unfinished jobs go on after the next start, or on another worker."""
         await self.jobs.close()
+        await self._everywhere.close()
 
 
 def build_admin(
@@ -55,8 +59,12 @@ def build_admin(
     audit_key: bytes,
     shared_secret: str,
     server_notices: ServerNotices,
+    shared: bool,
 ) -> Admin:
-    """Make the services, and keep the sender of server notices from being anybody else's."""
+    """Make the services, and keep the sender of server notices from being anybody else's.
+
+    `holder`: this worker's name; `shared`: other workers use the same database.
+    """
     operations.load()
     leaving = Leaving(db, clock, rooms.submit, rooms.remote_membership)
     replacement = Replacement(db, rooms.create, rooms.submit, rooms.membership)
@@ -89,6 +97,9 @@ def build_admin(
             notices=notices,
             deactivation=Deactivation(db, end, jobs),
             secret_registration=SecretRegistration(db, clock, rng, shared_secret),
+            everywhere=Everywhere(
+                db, clock, rng, holder, (remotes.gate.settled, remotes.key_rotation.settled), shared=shared
+            ),
         )
     )
 

@@ -46,6 +46,10 @@ class FederationGate:
         """End the background work."""
         await self._tasks.close()
 
+    async def settled(self) -> None:
+        """Return when the rules that were heard of hold here."""
+        await self._tasks.settle()
+
     @property
     def is_open(self) -> bool:
         """Whether there is federation at all."""
@@ -73,7 +77,7 @@ class FederationGate:
         return verdict
 
     async def put(self, pattern: str, rule: Rule) -> ServerRule:
-        """Allow or deny servers, here from the next request on, elsewhere as soon as the other workers hear of it.
+        """Allow or deny servers, here from the next request on, and as soon as the other workers hear of it there.
 
         Raises:
             InvalidParam: the pattern fits no server name.

@@ -55,6 +55,10 @@ class KeyRotation:
         """End the background work."""
         await self._tasks.close()
 
+    async def settled(self) -> None:
+        """Return when this worker signs with the key that it has heard of."""
+        await self._tasks.settle()
+
     def check(self) -> None:
         """Return where a key can be made.
 

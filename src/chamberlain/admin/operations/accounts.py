@@ -169,6 +169,7 @@ async def plan_set_admin(ctx: OperationContext, request: SetAdmin) -> Plan:
     target="user_id",
     route=Route("PUT", "/users/{user_id}/admin"),
     errors=(ErrCode.NOT_FOUND,),
+    everywhere=True,
 )
 async def set_admin(ctx: OperationContext, request: SetAdmin) -> Done:
     """Make a user an administrator, or an ordinary user again.

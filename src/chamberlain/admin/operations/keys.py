@@ -27,6 +27,7 @@ async def plan_rotate(ctx: OperationContext, request: RotateKey) -> Plan:
     plan=plan_rotate,
     route=Route("POST", "/keys/rotate"),
     errors=(ErrCode.INVALID_PARAM,),
+    everywhere=True,
 )
 async def rotate(ctx: OperationContext, request: RotateKey) -> Rotated:
     """Sign with a new key from now on. The old one is published as such, so that what it signed stays valid.

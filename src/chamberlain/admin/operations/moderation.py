@@ -48,6 +48,7 @@ async def plan_deactivate(ctx: OperationContext, request: Deactivate) -> Plan:
     target="user_id",
     route=Route("POST", "/users/{user_id}/deactivate"),
     errors=(ErrCode.NOT_FOUND,),
+    everywhere=True,
 )
 async def deactivate(ctx: OperationContext, request: Deactivate) -> JobStarted:
     """Deactivate an account.
@@ -118,6 +119,7 @@ async def plan_reset_password(ctx: OperationContext, request: ResetPassword) -> 
     target="user_id",
     route=Route("POST", "/users/{user_id}/password"),
     errors=(ErrCode.NOT_FOUND,),
+    everywhere=True,
 )
 async def reset_password(ctx: OperationContext, request: ResetPassword) -> Done:
     """Set the password of a user. Who sets their own stays logged in on the device that asks."""
@@ -230,6 +232,7 @@ async def plan_set_locked(ctx: OperationContext, request: SetLocked) -> Plan:
     target="user_id",
     route=Route("PUT", "/users/{user_id}/locked"),
     errors=(ErrCode.NOT_FOUND,),
+    everywhere=True,
 )
 async def set_locked(ctx: OperationContext, request: SetLocked) -> Done:
     """Lock an account, or unlock it. A locked one can do nothing but log out; it stays logged in."""
@@ -262,6 +265,7 @@ async def plan_set_suspended(ctx: OperationContext, request: SetSuspended) -> Pl
     target="user_id",
     route=Route("PUT", "/users/{user_id}/suspended"),
     errors=(ErrCode.NOT_FOUND,),
+    everywhere=True,
 )
 async def set_suspended(ctx: OperationContext, request: SetSuspended) -> Done:
     """Suspend an account, or lift that. A suspended one can read and leave, and reach nobody."""

@@ -85,6 +85,7 @@ async def plan_set(ctx: OperationContext, request: SetRule) -> Plan:
     target="pattern",
     route=Route("PUT", PATH + "/{pattern}"),
     errors=(ErrCode.INVALID_PARAM,),
+    everywhere=True,
 )
 async def set_rule(ctx: OperationContext, request: SetRule) -> ServerRule:
     """Allow or deny other homeservers, from the next request on."""
@@ -116,6 +117,7 @@ async def plan_delete(ctx: OperationContext, request: DeleteRule) -> Plan:
     target="pattern",
     route=Route("DELETE", PATH + "/{pattern}"),
     errors=(ErrCode.NOT_FOUND,),
+    everywhere=True,
 )
 async def delete_rule(ctx: OperationContext, request: DeleteRule) -> Done:
     """Take back a rule about other homeservers, from the next request on. Those of the settings stay."""
