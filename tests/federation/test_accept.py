@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from chamberlain.config.database import Database
+from chamberlain.federation.client import federation_path
 from chamberlain.federation.transport import TransportAnswer
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.events import Event
@@ -244,6 +246,10 @@ async def test_what_is_not_allowed_is_rejected(near: Server, alice: Client, peer
     seen = await timeline(alice, room.room_id)
     assert bad.event_id not in seen and seen[-1] == good.event_id
     (await alice.state(room.room_id, "m.room.topic")).error(404, "M_NOT_FOUND")
+    for name in ("state", "state_ids"):
+        for event, status in ((bad, 404), (good, 200)):
+            target = federation_path("v1", name, room.room_id) + f"?event_id={quote(event.event_id)}"
+            assert (await peer.request("near.test", "GET", target)).status == status, name
 
 
 async def test_a_redaction_may_come_first(near: Server, alice: Client, peer: Peer) -> None:

@@ -79,7 +79,7 @@ class RoomReading:
         """Give the ids of the state before an event, and of its auth chain, as the JSON body of /state_ids.
 
         Raises:
-            NotFound: the room has no such event, or the state there is not known.
+            NotFound: the room has no such event, it was rejected, or the state there is not known.
         """
         await self._check(origin, room_id)
         await must_be_whole(self._heads, room_id)
@@ -90,7 +90,7 @@ class RoomReading:
         """Give the JSON body of /state piece by piece: the state before an event, and its auth chain.
 
         Raises:
-            NotFound: the room has no such event, or the state there is not known.
+            NotFound: the room has no such event, it was rejected, or the state there is not known.
         """
         await self._check(origin, room_id)
         await must_be_whole(self._heads, room_id)
@@ -178,6 +178,8 @@ async def _get(tx: Read, room_id: str, event_id: str) -> GraphEvent:
 
 async def _state(tx: Read, room_id: str, event_id: str) -> StateParts:
     event = await _get(tx, room_id, event_id)
+    if event.rejected:
+        raise NotFound("The event was rejected")
     if event.before_line is None or event.before_ver is None:
         raise NotFound("The state at this event is not known")
     point: Point = (event.before_line, event.before_ver)
