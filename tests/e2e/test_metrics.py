@@ -64,8 +64,16 @@ def test_figures_follow_what_happens(tmp_path: Path) -> None:
     assert grown("chamberlain_position") >= 18
     assert grown("chamberlain_cache_entries", cache="room heads") == 3
     assert after["chamberlain_cache_entries_max", (("cache", "room heads"),)] > 3
-    for name in ("write_queue", "room_queues", "room_queue_events", "waiting_syncs", "running_jobs"):
+    for name in (
+        "write_queue",
+        "room_queues",
+        "room_queue_events",
+        "waiting_syncs",
+        "running_jobs",
+        "inbound_rooms",
+    ):
         assert after[f"chamberlain_{name}", ()] == 0
+    assert after["chamberlain_inbound_events_given_up_total", ()] == 0
     assert ("chamberlain_loop_lag_seconds_count", ()) in after
     assert after["process_resident_memory_bytes", ()] > 10_000_000
     assert after["process_cpu_seconds_total", ()] > 0

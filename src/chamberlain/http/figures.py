@@ -30,6 +30,7 @@ class Figures(Collector):
             ("running_jobs", "Administration jobs that run here.", lambda: services.admin.jobs.running),
         )
         self._outbound = services.federation.outbound
+        self._room_queues = services.federation.inbound.room_queues
 
     def start(self) -> None:
         """Show the figures."""
@@ -52,6 +53,7 @@ class Figures(Collector):
         """The figures as they are now."""
         for name, documentation, count in self._gauges:
             yield GaugeMetricFamily(PREFIX + name, documentation, count())
+        yield from self._collect_inbound()
         yield from self._collect_outbound()
         entries = GaugeMetricFamily(PREFIX + "cache_entries", "Entries of a cache.", labels=("cache",))
         most = GaugeMetricFamily(
@@ -62,6 +64,18 @@ class Figures(Collector):
             most.add_metric((name,), space)
         yield entries
         yield most
+
+    def _collect_inbound(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            PREFIX + "inbound_rooms",
+            "Rooms with events of other servers under way here.",
+            self._room_queues.busy,
+        )
+        yield CounterMetricFamily(
+            PREFIX + "inbound_events_given_up",
+            "Events of other servers that failed again and again, and were dropped.",
+            self._room_queues.given_up,
+        )
 
     def _collect_outbound(self) -> Iterator[Metric]:
         sending = self._outbound.figures()

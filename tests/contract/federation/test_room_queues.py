@@ -209,6 +209,7 @@ async def test_an_event_that_always_fails_is_given_up_alone(
 
     alone = [["a"], ["b"]] * room_queues.TRIES
     assert [bodies for _, _, bodies in recorder.calls] == [["a", "b", "c"], *alone, ["c"]]
+    assert queues.given_up == 1
 
 
 async def test_what_is_for_a_room_that_was_purged_is_dropped(

@@ -68,6 +68,8 @@ class RoomQueues:
         self._failed: set[str] = set()
         """Rooms whose first events come one by one, as together they failed."""
         self._tries: dict[str, int] = {}
+        self.given_up = 0
+        """How many events this worker could not work off and has dropped; the log has them."""
         """How often events failed alone."""
         self._leases: dict[str, Lease] = {}
         self._running = 0
@@ -186,6 +188,7 @@ class RoomQueues:
                     # It may be the database, and no fault of the event.
                     self._tries[event.event_id] = tries
                     raise
+                self.given_up += 1
                 _log.exception("an event was given up", room=room_id, event_id=event.event_id)
 
     # ---------------------------------------------------------------------------------------------- leases
