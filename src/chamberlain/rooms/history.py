@@ -12,18 +12,26 @@ from chamberlain.matrix.filters import RoomEventFilter
 from chamberlain.rooms.access import reach_of
 from chamberlain.rooms.bundles import seen_as_json
 from chamberlain.rooms.pipeline.backfill import Backfill
-from chamberlain.rooms.pipeline.consequences import MAX_DEPTH
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.serialize import Viewer, client_events
-from chamberlain.rooms.stream_tokens import HistoryToken, StreamToken, parse_token
+from chamberlain.rooms.stream_tokens import HistoryToken, parse_token
 from chamberlain.rooms.visible import Seen, visible_events
 from chamberlain.rooms.walk import Walk, wants_all
+from chamberlain.rooms.way import Stretch, Token, Way
 from chamberlain.runtime.clock import Clock
-from chamberlain.store import history
 from chamberlain.store.database import Database
 from chamberlain.store.events import StoredEvent, find_stored, list_by_nid
-from chamberlain.store.history import BEGINNING, END, Place, place_after, place_before
-from chamberlain.store.known import has_edges, list_edges
+from chamberlain.store.history import (
+    BEGINNING,
+    END,
+    NOTHING,
+    Place,
+    Window,
+    cut_at,
+    place_after,
+    place_before,
+)
+from chamberlain.store.known import deepest_edge
 from chamberlain.store.room_state import point_after
 from chamberlain.store.state.keys import find_keys
 from chamberlain.store.state.lines import Point
@@ -56,7 +64,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Page(msgspec.Struct, frozen=True):
-    """A page of the history. `gap`: the depths between which it may lack something that others have."""
+    """A page of the history. `gap`: the depths between which it lacks something that others may have."""
 
     body: bytes
     gap: tuple[int, int] | None = None
@@ -82,12 +90,13 @@ class History:
         start, stop = token_of(query.start, "from"), token_of(query.stop, "to")
         is_short = wants_all(query.filter) and query.size <= NEAR
         run = self._db.read if is_short else self._db.snapshot
-        for fetches_left in range(FETCHES, -1, -1):
-            page = await run(_messages, viewer, room_id, query, (start, stop), reach, self._clock.now())
-            if page.gap is None or not fetches_left:
-                break
-            if not await self._backfill.before(room_id, *page.gap):
-                break
+        now = self._clock.now()
+        for _ in range(FETCHES):
+            page = await run(_messages, viewer, room_id, query, (start, stop), reach, now)
+            if page.gap is None or not await self._backfill.before(room_id, *page.gap):
+                return page.body
+        # There is more: it is for the next page, which begins where this one meets the gap.
+        page = await run(_messages, viewer, room_id, query, (start, stop), reach, now, upto_gap=True)
         return page.body
 
     async def event(self, viewer: Viewer, room_id: str, event_id: str) -> bytes:
@@ -114,7 +123,7 @@ class History:
         )
 
 
-def token_of(text: str | None, name: str) -> StreamToken | HistoryToken | None:
+def token_of(text: str | None, name: str) -> Token | None:
     """Give the token of a request, None where it has none.
 
     Raises:
@@ -128,16 +137,14 @@ def token_of(text: str | None, name: str) -> StreamToken | HistoryToken | None:
     return token
 
 
-def token_at(place: Place) -> str:
+def token_at(place: Place, window: Window) -> str:
     """The token of a place in the history."""
-    return str(HistoryToken(*place))
+    return str(HistoryToken(*place, window))
 
 
-async def place_of(tx: Read, room_id: str, token: StreamToken | HistoryToken) -> Place:
-    """Give the place in the room's history that a token of either kind means."""
-    if isinstance(token, HistoryToken):
-        return token.depth, token.order
-    return await history.place_at(tx, room_id, token.position)
+async def window_now(tx: Read, room_id: str) -> Window:
+    """Give the window of all that is here of a room."""
+    return Window(NOTHING, await cut_at(tx, room_id))
 
 
 async def find_seen(tx: Read, user_id: str, room_id: str, event_id: str) -> Seen:
@@ -161,56 +168,59 @@ async def _messages(
     viewer: Viewer,
     room_id: str,
     query: Query,
-    tokens: tuple[StreamToken | HistoryToken | None, StreamToken | HistoryToken | None],
+    tokens: tuple[Token | None, Token | None],
     reach: Place,
     now: int,
+    *,
+    upto_gap: bool = False,
 ) -> _Page:
-    start, stop = [None if token is None else await place_of(tx, room_id, token) for token in tokens]
-    upto = END[1]
-    if query.backwards and start is not None and isinstance(tokens[0], StreamToken):
-        # What has arrived since then is what syncs show. Where that begins, history may be missing before it.
-        upto = tokens[0].position
-        start = max(start, await history.place_of_next(tx, room_id, upto))
-    if query.backwards:
-        first = await _newest(tx, room_id, reach) if start is None else start
-        low, high = stop or BEGINNING, min(first, reach)
-    else:
-        first = start or BEGINNING
-        low, high = first, min(stop or END, reach)
-    walk = Walk(room_id, viewer.user_id, query.filter, upto=upto)
-    seen, more = await walk.collect(tx, low, high, backwards=query.backwards, limit=query.size)
-    if more is None and not query.backwards and seen and high == END:
+    """`upto_gap`: end the page where history breaks off."""
+    way = Way(tx, room_id, backwards=query.backwards)
+    stretch = _within(await way.begin(*tokens), reach)
+    start = query.start or str(way.token(stretch))
+    seen, end, gap = await _go_through(tx, viewer, query, stretch, query.size, upto_gap)
+    while end is None and (following := await way.go_on(stretch)) is not None:
+        stretch = _within(following, reach)
+        if gap is not None or len(seen) == query.size:
+            end = way.token(stretch)
+            break
+        more, end, gap = await _go_through(tx, viewer, query, stretch, query.size - len(seen), upto_gap)
+        seen += more
+    if end is None and not query.backwards and seen and stretch.high == END:
         # What comes next will be after it.
-        more = place_after(seen[-1].event)
-    gap = None
-    if query.backwards and await has_edges(tx, room_id):
-        end = low if more is None else more
-        gap = await _gap(tx, room_id, end, high)
-        if more is None and seen and low == BEGINNING:
-            # There is more where others are.
-            more = place_before(seen[-1].event)
-    parts = [b'{"start":%b' % orjson.dumps(query.start or token_at(first))]
+        end = way.token(stretch, place_after(seen[-1].event))
+    parts = [b'{"start":%b' % orjson.dumps(start)]
     parts.append(b',"chunk":[%b]' % b",".join(await seen_as_json(tx, seen, viewer, now)))
-    if more is not None:
-        parts.append(b',"end":%b' % orjson.dumps(token_at(more)))
+    if end is not None:
+        parts.append(b',"end":%b' % orjson.dumps(str(end)))
     if query.filter.lazy_load_members and seen:
         senders = await _senders(tx, [one.event for one in seen])
         parts.append(b',"state":[%b]' % b",".join(await client_events(tx, senders, viewer, now)))
     return _Page(b"".join(parts) + b"}", gap)
 
 
-async def _gap(tx: Read, room_id: str, low: Place, high: Place) -> tuple[int, int] | None:
-    """The depths of a stretch of history, where it breaks off in between."""
-    depths = low[0], min(high[0], MAX_DEPTH)
-    return depths if await list_edges(tx, room_id, *depths, 1) else None
+async def _go_through(
+    tx: Read, viewer: Viewer, query: Query, stretch: Stretch, limit: int, upto_gap: bool
+) -> tuple[list[Seen], HistoryToken | None, tuple[int, int] | None]:
+    """Events of a stretch, where to go on in it, and the depths between which it lacks something."""
+    room_id, low, high, window = stretch.room_id, stretch.low, stretch.high, stretch.window
+    walk = Walk(room_id, viewer.user_id, query.filter, window)
+    found, more = await walk.collect(tx, low, high, backwards=query.backwards, limit=limit)
+    depths = (more or low)[0], high[0]
+    edge = await deepest_edge(tx, room_id, *depths) if query.backwards else None
+    if edge is None:
+        return found, None if more is None else HistoryToken(*more, window), None
+    behind = edge, BEGINNING[1]
+    if upto_gap and behind < high:
+        found, more = [one for one in found if one.event.depth >= edge], behind
+    elif more is None and found and low == BEGINNING and window.after == NOTHING:
+        # There is more where others are.
+        more = place_before(found[-1].event)
+    return found, None if more is None else HistoryToken(*more, window), depths
 
 
-async def _newest(tx: Read, room_id: str, reach: Place) -> Place:
-    """The place after the newest event that is within reach."""
-    if reach != END:
-        return reach
-    found = await history.page(tx, room_id, BEGINNING, END, backwards=True, limit=1)
-    return place_after(found.events[0]) if found.events else BEGINNING
+def _within(stretch: Stretch, reach: Place) -> Stretch:
+    return stretch if stretch.high <= reach else msgspec.structs.replace(stretch, high=reach)
 
 
 async def _senders(tx: Read, events: Sequence[StoredEvent]) -> list[StoredEvent]:
@@ -242,7 +252,8 @@ async def _context(
     now: int,
 ) -> bytes:
     seen = await find_seen(tx, viewer.user_id, room_id, event_id)
-    walk = Walk(room_id, viewer.user_id, filter)
+    window = await window_now(tx, room_id)
+    walk = Walk(room_id, viewer.user_id, filter, window)
     here = place_before(seen.event)
     before, start = await walk.collect(tx, BEGINNING, here, backwards=True, limit=limit // 2)
     after, end = await walk.collect(
@@ -253,8 +264,8 @@ async def _context(
     state = await _state(tx, newest, [one.event for one in (*before, seen, *after)], filter)
     split = len(before)
     return b'{"start":%b,"end":%b,"events_before":[%b],"event":%b,"events_after":[%b],"state":[%b]}' % (
-        orjson.dumps(token_at(start or place_before(oldest))),
-        orjson.dumps(token_at(end or place_after(newest))),
+        orjson.dumps(token_at(start or place_before(oldest), window)),
+        orjson.dumps(token_at(end or place_after(newest), window)),
         b",".join(forms[:split]),
         forms[split],
         b",".join(forms[split + 1 :]),

@@ -6,14 +6,13 @@ import msgspec
 import orjson
 
 from chamberlain.rooms.bundles import seen_as_json
-from chamberlain.rooms.history import find_seen, place_of, token_at, token_of
+from chamberlain.rooms.history import find_seen, token_of
 from chamberlain.rooms.serialize import Viewer
-from chamberlain.rooms.stream_tokens import HistoryToken, StreamToken
 from chamberlain.rooms.visible import visible_events
+from chamberlain.rooms.way import Token, Way
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import relations
 from chamberlain.store.database import Database
-from chamberlain.store.history import BEGINNING, END
 from chamberlain.store.relations import MAX_LEVELS
 from chamberlain.store.tx import Read
 
@@ -57,27 +56,29 @@ async def _children(
     room_id: str,
     event_id: str,
     query: RelationsQuery,
-    tokens: tuple[StreamToken | HistoryToken | None, StreamToken | HistoryToken | None],
+    tokens: tuple[Token | None, Token | None],
     now: int,
 ) -> bytes:
     parent = await find_seen(tx, viewer.user_id, room_id, event_id)
-    start, stop = [None if token is None else await place_of(tx, room_id, token) for token in tokens]
-    low, high = (stop, start) if query.backwards else (start, stop)
+    way = Way(tx, room_id, backwards=query.backwards)
+    stretch = await way.begin(*tokens)
     page = await relations.page_of_children(
         tx,
         parent.event,
-        low or BEGINNING,
-        high or END,
+        stretch.low,
+        stretch.high,
         backwards=query.backwards,
         limit=min(max(query.limit, 1), MAX_LIMIT),
         rel_type=query.rel_type,
         kind=query.event_type,
         levels=MAX_LEVELS if query.recurse else 1,
+        window=stretch.window,
     )
     seen = await visible_events(tx, page.events, viewer.user_id)
     parts = [b'{"chunk":[%b]' % b",".join(await seen_as_json(tx, seen, viewer, now))]
-    if page.more is not None:
-        parts.append(b',"next_batch":%b' % orjson.dumps(token_at(page.more)))
+    following = stretch if page.more is not None else await way.go_on(stretch)
+    if following is not None:
+        parts.append(b',"next_batch":%b' % orjson.dumps(str(way.token(following, page.more))))
     if query.start is not None:
         parts.append(b',"prev_batch":%b' % orjson.dumps(query.start))
     if query.recurse is not None:

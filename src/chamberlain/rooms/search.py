@@ -13,7 +13,7 @@ from chamberlain.matrix.errors import Forbidden, InvalidParam
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.filters import RoomEventFilter
 from chamberlain.rooms.bundles import seen_as_json
-from chamberlain.rooms.history import token_at
+from chamberlain.rooms.history import token_at, window_now
 from chamberlain.rooms.reading import Reading
 from chamberlain.rooms.search_index import KEYS, SearchIndex
 from chamberlain.rooms.serialize import Viewer
@@ -152,7 +152,8 @@ async def _find(
 
 async def _context(tx: Read, viewer: Viewer, seen: Seen, wanted: ContextWanted, now: int) -> bytes:
     event = seen.event
-    walk = Walk(event.room_id, viewer.user_id, _OPEN)
+    window = await window_now(tx, event.room_id)
+    walk = Walk(event.room_id, viewer.user_id, _OPEN, window)
     before, start = await walk.collect(
         tx,
         BEGINNING,
@@ -169,8 +170,8 @@ async def _context(tx: Read, viewer: Viewer, seen: Seen, wanted: ContextWanted, 
         shown = await _profiles(tx, [*before, seen, *after])
         profiles = b',"profile_info":' + orjson.dumps(shown)
     return b'{"start":%b,"end":%b,"events_before":[%b],"events_after":[%b]%b}' % (
-        orjson.dumps(token_at(start or place_before(oldest))),
-        orjson.dumps(token_at(end or place_after(newest))),
+        orjson.dumps(token_at(start or place_before(oldest), window)),
+        orjson.dumps(token_at(end or place_after(newest), window)),
         b",".join(await seen_as_json(tx, before, viewer, now)),
         b",".join(await seen_as_json(tx, after, viewer, now)),
         profiles,

@@ -19,7 +19,7 @@ from chamberlain.store.tx import Read
 
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100
-_TOKEN: Final = re.compile(r"h([0-9]{1,18})")
+_TOKEN: Final = re.compile(r"h(-?[0-9]{1,18})")
 
 
 class Threads:

@@ -6,7 +6,7 @@ from chamberlain.matrix.filters import RoomEventFilter
 from chamberlain.rooms.hidden import place_to_look_on
 from chamberlain.rooms.visible import Seen, visible_events
 from chamberlain.store import history
-from chamberlain.store.history import Place
+from chamberlain.store.history import EVERYTHING, Place, Window
 from chamberlain.store.tx import Read
 
 ROUNDS: Final = 10
@@ -18,14 +18,14 @@ class Walk:
     """A way through a room's history that passes only what the user may see and the filter wants."""
 
     def __init__(
-        self, room_id: str, user_id: str, filter: RoomEventFilter, *, upto: int = history.END[1]
+        self, room_id: str, user_id: str, filter: RoomEventFilter, window: Window = EVERYTHING
     ) -> None:
-        """`upto`: what arrived after this position of the change stream is passed too."""
+        """What is not in the window is passed over too."""
         self._room_id = room_id
         self._user_id = user_id
         self._filter = filter
         self._plain = wants_all(filter)
-        self._upto = upto
+        self._window = window
 
     async def collect(
         self, tx: Read, low: Place, high: Place, *, backwards: bool, limit: int
@@ -44,7 +44,7 @@ class Walk:
                 backwards=backwards,
                 limit=wanted if wanted == limit else max(wanted, AT_ONCE),
                 wanted=None if self._plain else self._filter,
-                upto=self._upto,
+                window=self._window,
             )
             seen = await visible_events(tx, page.events, self._user_id)
             kept = [one for one in seen if self._filter.matches(one.event.type, one.event.sender)]

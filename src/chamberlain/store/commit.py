@@ -16,21 +16,24 @@ INSERT_EVENT = (
     "INSERT INTO events (nid, event_id, room_id, position, depth, type, state_key, sender, origin_server_ts,"
     " received_at, before_line, before_ver, after_line, after_ver, auth_height, rejected, soft_failed,"
     " redacted_by, replaces, relates_to, rel_type, rel_key, thread, contains_url, notifies, highlights,"
-    " notify_count, highlight_count, thread_notify_count, outgoing, txn_device, txn_id, pdu, client)"
+    " notify_count, highlight_count, thread_notify_count, outgoing, txn_device, txn_id, after_gap, reach, pdu, client)"
     " VALUES (:nid, :event_id, :room_id, :position, :depth, :type, :state_key, :sender, :origin_server_ts,"
     " :received_at, :before_line, :before_ver, :after_line, :after_ver, :auth_height, :rejected, :soft_failed,"
     " :redacted_by, :replaces, :relates_to, :rel_type, :rel_key, :thread, :contains_url, :notifies, :highlights,"
-    " :notify_count, :highlight_count, :thread_notify_count, :outgoing, :txn_device, :txn_id, :pdu, :client)"
+    " :notify_count, :highlight_count, :thread_notify_count, :outgoing, :txn_device, :txn_id, :after_gap, :reach, :pdu,"
+    " :client)"
 )
 UPSERT_EVENT = (
     f"{INSERT_EVENT} ON CONFLICT (event_id) DO UPDATE SET position = excluded.position,"
-    " received_at = excluded.received_at, before_line = excluded.before_line, before_ver = excluded.before_ver,"
+    " depth = excluded.depth, received_at = excluded.received_at,"
+    " before_line = excluded.before_line, before_ver = excluded.before_ver,"
     " after_line = excluded.after_line, after_ver = excluded.after_ver, rejected = excluded.rejected,"
     " soft_failed = excluded.soft_failed, replaces = excluded.replaces, thread = excluded.thread,"
     " notifies = excluded.notifies, highlights = excluded.highlights, notify_count = excluded.notify_count,"
     " highlight_count = excluded.highlight_count, thread_notify_count = excluded.thread_notify_count,"
     " txn_device = excluded.txn_device, txn_id = excluded.txn_id,"
-    " outgoing = excluded.outgoing, auth_height = excluded.auth_height WHERE events.before_line IS NULL"
+    " outgoing = excluded.outgoing, auth_height = excluded.auth_height, after_gap = excluded.after_gap,"
+    " reach = excluded.reach WHERE events.before_line IS NULL"
 )
 """For events that may be here as outliers already: these get their place; bytes that were redacted stay so."""
 UPSERT_MEMBERSHIP = (

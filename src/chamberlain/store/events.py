@@ -13,7 +13,7 @@ from chamberlain.store.tx import Read, Row
 STORED_COLUMNS: LiteralString = (
     "e.nid, e.event_id, e.room_id, e.position, e.depth, e.type, e.state_key, e.sender, e.origin_server_ts,"
     " e.before_line, e.before_ver, e.auth_height, e.redacted_by, e.replaces, e.thread, e.contains_url,"
-    " e.txn_device, e.txn_id, e.client"
+    " e.txn_device, e.txn_id, e.after_gap, e.client"
 )
 """What `stored` makes a StoredEvent of, selected from `events e`."""
 _SELECT: LiteralString = f"SELECT {STORED_COLUMNS} FROM events e"
@@ -57,6 +57,8 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """0 or 1 from SQLite, so compare it with `==`: converting it costs as much as all the rest."""
     txn_device: str | None
     txn_id: str | None
+    after_gap: bool
+    """What was before it was not here when it came. From SQLite as `contains_url`."""
     client: bytes
     """The client form without `unsigned`."""
 

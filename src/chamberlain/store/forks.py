@@ -16,7 +16,8 @@ from chamberlain.store.commit import (
     write_redactions,
     write_summaries,
 )
-from chamberlain.store.known import add_auth, add_edges, drop_edges
+from chamberlain.store.history import cut_at
+from chamberlain.store.known import add_auth, add_edges, drop_edges, follows_gap
 from chamberlain.store.state.keys import intern_keys
 from chamberlain.store.state.lines import Point
 from chamberlain.store.state.write import View, advance_current, new_room_line, note_position, place
@@ -47,8 +48,10 @@ class Fork(msgspec.Struct):
     memberships: Sequence[dict[str, Any]] = ()
     local_members: Sequence[str] = ()
     auth: Sequence[tuple[int, int]] = ()
+    follows: Sequence[str] = ()
+    """Its predecessors."""
     missing: Sequence[str] = ()
-    """Those of its predecessors that are not here."""
+    """Those of them that are not here."""
     txns: Sequence[Mapping[str, Any]] = ()
     redactions: Sequence[dict[str, Any]] = ()
     waiting: Sequence[dict[str, Any]] = ()
@@ -66,6 +69,13 @@ async def commit_fork(tx: Write, fork: Fork) -> bool:
     if fork.event.state_key is not None:
         await intern_keys(tx, [fork.event.state_key])
     event["before_line"], event["before_ver"] = await _point_before(tx, fork, current, lines)
+    reach = (await cut_at(tx, fork.room_id)).depth
+    if fork.is_past:
+        # However deep it says that it is: it was before something that is here.
+        event["depth"] = min(event["depth"], reach)
+    else:
+        event["after_gap"] = bool(fork.missing) or await follows_gap(tx, fork.follows)
+        event["reach"] = reach if fork.takes_part and event["depth"] < reach else None
     moved = current
     if fork.changes:
         moved = await advance_current(tx, fork.room_id, current, fork.changes, lines)

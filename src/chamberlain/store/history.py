@@ -1,4 +1,8 @@
-"""A room's history by (depth, position): pages of it, and events by time."""
+"""A room's history by (depth, position): pages of it, and events by time.
+
+History goes by depth, /sync by arrival, and what is fetched from the past arrives at no time. A *place* is one in
+history; a *cut* tells what was there at some time from what came later.
+"""
 
 from typing import Any, Final, Literal, LiteralString, TypeAlias
 
@@ -14,12 +18,41 @@ Place: TypeAlias = tuple[int, int]
 BEGINNING: Final[Place] = (0, -(10**18 - 1))
 END: Final[Place] = (10**18 - 1, 10**18 - 1)
 SCANNED: Final = 5_000
-"""How many events one page with a filter looks at."""
-_LATELY: Final = 20
+"""How many events a page looks at that passes some."""
 
 _FORWARDS: LiteralString = "ORDER BY e.depth, e.position"
 _BACKWARDS: LiteralString = "ORDER BY e.depth DESC, e.position DESC"
 _TIMELINE: LiteralString = "e.position IS NOT NULL AND e.rejected IS NULL AND NOT e.soft_failed"
+# The `+ 0` keeps SQLite to the index by depth.
+WITHIN: LiteralString = (
+    " AND e.position + 0 <= :upto AND (e.position + 0 > :after"
+    " OR (e.position + 0 < 0 AND e.depth + 0 > :after_depth AND e.depth + 0 <= :upto_depth))"
+)
+"""What is within the window that `bounds_of` gives as parameters."""
+
+
+class Cut(msgspec.Struct, frozen=True, gc=False):
+    """A cut through all events of a room, by arrival: before it is what arrived up to `position`.
+
+    What was fetched from the past arrived at no time: it is before the cut where it is not deeper than `depth`.
+    """
+
+    position: int
+    depth: int
+
+
+NOTHING: Final = Cut(0, -1)
+ALL: Final = Cut(END[1], END[0])
+
+
+class Window(msgspec.Struct, frozen=True, gc=False):
+    """The events between two cuts."""
+
+    after: Cut = NOTHING
+    upto: Cut = ALL
+
+
+EVERYTHING: Final = Window()
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -44,31 +77,44 @@ def beyond(event: StoredEvent, *, backwards: bool) -> Place:
     return place_before(event) if backwards else place_after(event)
 
 
-async def place_at(tx: Read, room_id: str, position: int) -> Place:
-    """Give the place after all that had arrived up to a position of the change stream."""
-    # What arrives is hardly ever lower than what came before it, and then not by much.
-    rows = await tx.all(
-        "SELECT depth FROM events e WHERE room_id = :room_id AND position <= :position"
-        f" AND {_TIMELINE} ORDER BY position DESC LIMIT :lately",
-        room_id=room_id,
-        position=position,
-        lately=_LATELY,
-    )
-    if rows:
-        return max(row[0] for row in rows), position + 1
-    # Nothing had: before what came first there may be history that is not here yet.
-    return await place_of_next(tx, room_id, position)
-
-
-async def place_of_next(tx: Read, room_id: str, position: int) -> Place:
-    """Give the place just before the first event that arrived after a position, the beginning where none did."""
+async def cut_at(tx: Read, room_id: str, position: int = END[1]) -> Cut:
+    """Give the cut after all that had arrived up to a position of the change stream; after all, without one."""
     row = await tx.one(
-        "SELECT e.depth, e.position FROM events e WHERE e.room_id = :room_id AND e.position > :position"
-        f" AND {_TIMELINE} ORDER BY e.position LIMIT 1",
+        "SELECT e.position, e.depth, e.reach FROM events e WHERE e.room_id = :room_id AND e.position > 0"
+        " AND e.position <= :position ORDER BY e.position DESC LIMIT 1",
         room_id=room_id,
         position=position,
     )
-    return BEGINNING if row is None else (row[0], row[1])
+    if row is None:
+        # Nothing had: before what came first there may be history that is not here yet.
+        return await cut_before_next(tx, room_id, NOTHING)
+    return Cut(row[0], max(row[1], row[2] or 0))
+
+
+async def cut_before_next(tx: Read, room_id: str, cut: Cut) -> Cut:
+    """Give the same cut with what was fetched since of the history before the event that arrived next."""
+    row = await tx.one(
+        "SELECT e.depth FROM events e WHERE e.room_id = :room_id AND e.position > :position"
+        " ORDER BY e.position LIMIT 1",
+        room_id=room_id,
+        position=cut.position,
+    )
+    return cut if row is None else Cut(cut.position, max(cut.depth, row[0]))
+
+
+async def lowest_in(tx: Read, room_id: str, window: Window) -> int:
+    """Give a depth that no event in a window is below."""
+    row = await tx.one(
+        "SELECT MIN(depth) FROM (SELECT depth FROM (SELECT e.depth FROM events e WHERE e.room_id = :room_id"
+        " AND e.position > :after ORDER BY e.position LIMIT 1) following"
+        " UNION ALL SELECT e.depth FROM events e WHERE e.room_id = :room_id AND e.position > :after"
+        " AND e.position <= :upto AND e.reach IS NOT NULL) found",
+        room_id=room_id,
+        after=window.after.position,
+        upto=window.upto.position,
+    )
+    deeper = window.after.depth + 1
+    return deeper if row is None or row[0] is None else min(row[0], deeper)
 
 
 async def page(
@@ -80,16 +126,16 @@ async def page(
     backwards: bool,
     limit: int,
     wanted: RoomEventFilter | None = None,
-    upto: int = END[1],
+    window: Window = EVERYTHING,
 ) -> Page:
-    """Give at most `limit` events (1 or more) between two places, from `high` down or from `low` up.
+    """Give at most `limit` events (1 or more) of a window between two places, from `high` down or from `low` up.
 
-    `upto`: the last position of the change stream at which they arrived.
-    With a filter it looks at `SCANNED` events at most, so that a page may be empty and yet not the last one.
+    With a filter, or what came before passed over, it looks at `SCANNED` events at most, so that a page may be empty
+    and yet not the last one.
     """
     conditions, params = ("", {}) if wanted is None else _conditions(wanted)
     edge = None
-    if conditions:
+    if conditions or window.after != NOTHING:
         edge = await _edge(tx, room_id, low, high, backwards=backwards)
         if edge is not None and backwards:
             low = (edge[0], edge[1] + 1)
@@ -99,16 +145,15 @@ async def page(
     rows = await tx.all(
         f"SELECT {STORED_COLUMNS} FROM events e WHERE e.room_id = :room_id"
         " AND (e.depth, e.position) >= (:low_depth, :low_order)"
-        " AND (e.depth, e.position) < (:high_depth, :high_order) AND e.position + 0 <= :upto"
-        f" AND {_TIMELINE}{conditions}"
+        f" AND (e.depth, e.position) < (:high_depth, :high_order) AND {_TIMELINE}{WITHIN}{conditions}"
         f" {order} LIMIT :limit",
         room_id=room_id,
         low_depth=low[0],
         low_order=low[1],
         high_depth=high[0],
         high_order=high[1],
-        upto=upto,
         limit=limit + 1,
+        **bounds_of(window),
         **params,
     )
     events = [stored(row) for row in rows[:limit]]
@@ -119,6 +164,16 @@ async def page(
     else:
         more = None
     return Page(events, more)
+
+
+def bounds_of(window: Window) -> dict[str, int]:
+    """The parameters of `WITHIN`."""
+    return {
+        "after": window.after.position,
+        "after_depth": window.after.depth,
+        "upto": window.upto.position,
+        "upto_depth": window.upto.depth,
+    }
 
 
 async def _edge(tx: Read, room_id: str, low: Place, high: Place, *, backwards: bool) -> Place | None:

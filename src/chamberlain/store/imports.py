@@ -7,7 +7,8 @@ import msgspec
 
 from chamberlain.store import kinds, purged
 from chamberlain.store.commit import UPSERT_EVENT, UPSERT_MEMBERSHIP, EventWrite, Head, write_summaries
-from chamberlain.store.known import add_auth, add_edges
+from chamberlain.store.history import cut_at
+from chamberlain.store.known import add_auth, add_edges, follows_gap
 from chamberlain.store.partial import Partial, begin, leave_unfinished
 from chamberlain.store.purged import BeingPurged
 from chamberlain.store.state.lines import FIRST, LAST, Point, add_line
@@ -36,6 +37,7 @@ class Arrival(msgspec.Struct):
     head: Head
     event: EventWrite
     auth: Sequence[tuple[int, int]]
+    follows: Sequence[str]
     missing: Sequence[str]
     memberships: Sequence[dict[str, Any]]
     local_members: Sequence[str]
@@ -86,6 +88,10 @@ async def arrive(tx: Write, arrival: Arrival) -> Point | None:
     row["before_line"], row["before_ver"] = before
     after = await advance_current(tx, arrival.room_id, before, {arrival.join_key: row["nid"]}, lines)
     row["after_line"], row["after_ver"] = after
+    row["after_gap"] = bool(arrival.missing) or await follows_gap(tx, arrival.follows)
+    if arrival.expected is not None:
+        reach = (await cut_at(tx, arrival.room_id)).depth
+        row["reach"] = reach if row["depth"] < reach else None
     await _put_room(tx, arrival, after)
     placement = tx.place(kinds.EVENT, arrival.room_id, row["event_id"])
     placement.write(UPSERT_EVENT, **row)

@@ -79,10 +79,10 @@ async def list_pdus(tx: Read, event_ids: Collection[str]) -> dict[str, bytes]:
 
 
 async def points_after(tx: Read, event_ids: Collection[str]) -> dict[str, Point]:
-    """Give, of those of the events that are part of their room, the point at which the state after them stands."""
+    """Give, of those of the events that arrived in their room, the point at which the state after them stands."""
     rows = await tx.all(
         "SELECT event_id, before_line, before_ver, after_line, after_ver, state_key IS NOT NULL FROM events"
-        " WHERE event_id = ANY(:ids) AND before_line IS NOT NULL AND rejected IS NULL AND NOT soft_failed",
+        " WHERE event_id = ANY(:ids) AND position > 0 AND rejected IS NULL AND NOT soft_failed",
         ids=list(event_ids),
     )
     found: dict[str, Point] = {}
@@ -175,23 +175,29 @@ async def list_edges(tx: Read, room_id: str, low: int, high: int, limit: int) ->
     return [row[0] for row in rows]
 
 
-async def has_edges(tx: Read, room_id: str) -> bool:
-    """Say whether history breaks off anywhere in the room."""
+async def deepest_edge(tx: Read, room_id: str, low: int, high: int) -> int | None:
+    """Give the depth of the deepest event at low <= depth <= high before which history breaks off, None without one."""
+    depth: int | None = await tx.value(
+        "SELECT MAX(depth) FROM backward_edges WHERE room_id = :room_id AND depth >= :low AND depth <= :high",
+        room_id=room_id,
+        low=low,
+        high=high,
+    )
+    return depth
+
+
+async def follows_gap(tx: Read, prev_events: Collection[str]) -> bool:
+    """Say whether what comes after these events, which are here, comes after something that nobody was told of.
+
+    So it is after one that was fetched from the past, and after a refused one that came after a gap.
+    """
     return bool(
-        await tx.all("SELECT 1 FROM backward_edges WHERE room_id = :room_id LIMIT 1", room_id=room_id)
+        await tx.all(
+            "SELECT 1 FROM events WHERE event_id = ANY(:ids) AND (position < 0"
+            " OR (after_gap AND position IS NULL)) LIMIT 1",
+            ids=list(prev_events),
+        )
     )
-
-
-async def last_gaps(tx: Read, room_ids: Collection[str], upto: int) -> dict[str, int]:
-    """Give, by room, the position of the last event up to `upto` that arrived without what was before it."""
-    rows = await tx.all(
-        "SELECT b.room_id, MAX(e.position) FROM backward_edges b CROSS JOIN events e WHERE b.room_id = ANY(:rooms)"
-        " AND e.nid = b.referrer AND e.position > 0 AND e.position <= :upto AND e.rejected IS NULL"
-        " AND NOT e.soft_failed GROUP BY b.room_id",
-        rooms=list(room_ids),
-        upto=upto,
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 # --------------------------------------------------------------------------------------- waiting redactions

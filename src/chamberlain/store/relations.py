@@ -6,7 +6,7 @@ from typing import Any, Final, LiteralString
 import msgspec
 
 from chamberlain.store.events import STORED_COLUMNS, StoredEvent, stored
-from chamberlain.store.history import Page, Place, beyond
+from chamberlain.store.history import EVERYTHING, WITHIN, Page, Place, Window, beyond, bounds_of
 from chamberlain.store.tx import Read
 
 MAX_LEVELS: Final = 3
@@ -149,8 +149,9 @@ async def page_of_children(
     rel_type: str | None = None,
     kind: str | None = None,
     levels: int = 1,
+    window: Window = EVERYTHING,
 ) -> Page:
-    """Give the events that relate to an event, between two places of the history, from `high` down or `low` up.
+    """Give the events of a window that relate to an event, between two places, from `high` down or `low` up.
 
     `levels` above 1: also what relates to these, so many times over. `rel_type` and `kind` are asked of all of
     them, those in between too.
@@ -177,13 +178,14 @@ async def page_of_children(
     rows = await tx.all(
         f"{tree}SELECT {STORED_COLUMNS} FROM events e WHERE {related} AND {wanted}"
         " AND (e.depth, e.position) >= (:low_depth, :low_order)"
-        " AND (e.depth, e.position) < (:high_depth, :high_order) AND e.position IS NOT NULL"
+        f" AND (e.depth, e.position) < (:high_depth, :high_order) AND e.position IS NOT NULL{WITHIN}"
         f" ORDER BY e.depth {order}, e.position {order} LIMIT :limit",
         low_depth=low[0],
         low_order=low[1],
         high_depth=high[0],
         high_order=high[1],
         limit=limit + 1,
+        **bounds_of(window),
         **params,
     )
     events = [stored(row) for row in rows[:limit]]

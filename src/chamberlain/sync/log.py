@@ -47,6 +47,7 @@ class Entry:
             contains_url=isinstance(event.content.get("url"), str),
             txn_device=arrived.txn_device,
             txn_id=arrived.txn_id,
+            after_gap=False,
             client=arrived.client,
         )
         self.extra: bytes | None = b"" if arrived.replaces is None else None

@@ -11,7 +11,7 @@ from chamberlain.rooms.wiring import Rooms
 from chamberlain.store import history, memberships, relations, reports
 from chamberlain.store.database import Database
 from chamberlain.store.events import StoredEvent, list_stored
-from chamberlain.store.history import BEGINNING, END, Page, Place
+from chamberlain.store.history import BEGINNING, END, EVERYTHING, NOTHING, Page, Place, Window
 from chamberlain.store.reports import NewReport
 from chamberlain.store.tx import Read
 from tests.contract.rooms.test_pipeline import ALICE, BOB, worker
@@ -59,9 +59,16 @@ async def read(
     low: Place = BEGINNING,
     high: Place = END,
     wanted: RoomEventFilter | None = None,
+    window: Window = EVERYTHING,
 ) -> Page:
     """One page."""
-    return await db.read(history.page, room, low, high, backwards=backwards, limit=limit, wanted=wanted)
+
+    async def page(tx: Read) -> Page:
+        return await history.page(
+            tx, room, low, high, backwards=backwards, limit=limit, wanted=wanted, window=window
+        )
+
+    return await db.read(page)
 
 
 async def test_a_page_goes_both_ways(db: Database, services: Rooms, room: str) -> None:
@@ -128,19 +135,25 @@ async def test_filters(
     assert names((await read(db, room, wanted=wanted)).events) == found
 
 
-async def test_the_place_at_a_position(db: Database, services: Rooms, room: str) -> None:
-    """What had arrived by then lies before the place, what came later after it."""
+async def test_a_cut_parts_what_had_arrived_from_what_came_later(
+    db: Database, services: Rooms, room: str
+) -> None:
+    """Each event is on one side; the cut knows how deep the room had become."""
     await say(services, room, "before")
     position = db.position
     await say(services, room, "after")
-    place = await db.read(history.place_at, room, position)
+    cut = await db.read(history.cut_at, room, position)
+    newest = await db.read(history.cut_at, room)
+    beginning = await db.read(history.cut_at, room, 0)
+    everything = (await read(db, room)).events
+    ahead = await read(db, room, backwards=False, window=Window(cut, newest))
 
-    assert names((await read(db, room, limit=1, high=place)).events) == ["before"]
-    assert names((await read(db, room, low=place, backwards=False)).events) == ["after"]
-    beginning = await db.read(history.place_at, room, 0)
-    assert beginning > BEGINNING
-    assert not (await read(db, room, high=beginning)).events
-    assert await db.read(history.place_at, "!nowhere:example.org", 0) == BEGINNING
+    assert names((await read(db, room, limit=1, window=Window(upto=cut))).events) == ["before"]
+    assert names(ahead.events) == ["after"]
+    assert await db.read(history.lowest_in, room, Window(cut, newest)) == ahead.events[0].depth
+    assert (cut.position, cut.depth) == (position, everything[1].depth)
+    assert not (await read(db, room, window=Window(upto=beginning))).events
+    assert await db.read(history.cut_at, "!nowhere:example.org") == NOTHING
 
 
 async def test_events_by_time(db: Database, services: Rooms, room: str) -> None:

@@ -9,6 +9,7 @@ from chamberlain.rooms.stream_tokens import (
     parse_stream_token,
     parse_token,
 )
+from chamberlain.store.history import Cut, Window
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,9 @@ from chamberlain.rooms.stream_tokens import (
         StreamToken("a", 987, 1_700_000_000_000),
         HistoryToken(3, 5),
         HistoryToken(0, -7),
+        StreamToken("a", 5, is_before=True),
+        HistoryToken(7, -2, Window(Cut(0, -1), Cut(10**18 - 1, 9))),
+        HistoryToken(7, 2, Window(Cut(3, 0), Cut(4, 9))),
     ],
 )
 def test_a_token_is_read_as_it_was_written(token: StreamToken | HistoryToken) -> None:
@@ -39,6 +43,10 @@ def test_a_token_is_read_as_it_was_written(token: StreamToken | HistoryToken) ->
         "t1",
         "t_1",
         "t1_2_3",
+        "t1_2_3_4_5_6_7",
+        "t1_2_-1_0_5_6",
+        "t1_2_1_-2_5_6",
+        "sa_1_bb",
         "ta_1",
         "s é_1_2",
         "1_2",
@@ -64,3 +72,6 @@ def test_the_position_of_a_place_in_history_is_the_one_before_its_event() -> Non
     """A history token stands before its event, a stream token after its change."""
     assert parse_position("sa_12_0") == 12
     assert parse_position("t4_12") == 11
+    assert parse_position("sa_12_b") == 12
+    assert parse_position("t4_99_2_1_50_9") == 50
+    assert parse_position("t4_-99_2_1_50_9") == 2

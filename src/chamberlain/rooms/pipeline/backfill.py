@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
+from weakref import WeakValueDictionary
 
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.remote_errors import RemoteError
@@ -31,8 +32,9 @@ EDGES: Final = 10
 STATES_TOLD: Final = 3
 """For so many events of one answer others are asked what the state before them was."""
 PAUSE_S: Final = 60.0
-"""For so long a room is left alone of which nobody gave more."""
-_ROOMS: Final = 1_000
+"""For so long others are not asked again for an event that nobody gave."""
+_EVENTS_KEPT: Final = 10_000
+_EDGES_SEEN: Final = 100
 
 log = get_logger("rooms")
 
@@ -63,30 +65,23 @@ class Backfill:
         self._outliers = outliers
         self._forking = forking
         self._remotes = remotes
-        self._in_vain: Cache[str, float] = Cache(_ROOMS, "rooms without more history")
-        self._running: dict[str, asyncio.Future[bool]] = {}
+        self._in_vain: Cache[str, float] = Cache(_EVENTS_KEPT, "history that nobody gave")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def before(self, room_id: str, low: int, high: int) -> bool:
         """Have more of what is before the events at low <= depth <= high, as far as others give it; whether there is.
 
-        Those who ask for the same room meanwhile get the same.
+        Those who ask for the same room meanwhile wait, and look then for what is missing still.
         """
-        running = self._running.get(room_id)
-        if running is None:
-            running = self._running[room_id] = asyncio.get_running_loop().create_future()
-            found = False
-            try:
-                found = await self._once(room_id, low, high)
-            finally:
-                del self._running[room_id]
-                running.set_result(found)
-            return found
-        return await asyncio.shield(running)
+        turn = self._turns.setdefault(room_id, asyncio.Lock())
+        async with turn:
+            return await self._once(room_id, low, high)
 
     async def upto(self, server: str, room_id: str, event_id: str) -> bool:
         """Have an event that a server told of, and some of what was before it; whether anything of it is new here.
 
-        What is between it and the rest of what is here stays missing.
+        What is between it and the rest of what is here stays missing. What is newer than all that is here is left to
+        come as news.
         """
         head = await self._heads.find(room_id)
         if head is None:
@@ -96,15 +91,16 @@ class Backfill:
         except RemoteError as error:
             log.info("an event was not given", room_id=room_id, event_id=event_id, error=str(error))
             return False
-        return await self._place(server, head, [event_id], pdus)
+        return await self._place(server, head, [event_id], pdus, deepest=Chain(head).reach)
 
     async def _once(self, room_id: str, low: int, high: int) -> bool:
-        edges = await self._db.read(list_edges, room_id, low, high, EDGES)
+        missing = await self._db.read(list_edges, room_id, low, high, _EDGES_SEEN)
+        if not missing:
+            # Somebody else had it fetched just now.
+            return True
+        edges = [event_id for event_id in missing if not self._was_in_vain(event_id)][:EDGES]
         head = await self._heads.find(room_id)
         if not edges or head is None:
-            return False
-        failed_at = self._in_vain.get(room_id)
-        if failed_at is not None and self._clock.monotonic() - failed_at < PAUSE_S:
             return False
         for server in await self._fetch.servers(room_id, None):
             try:
@@ -114,16 +110,29 @@ class Backfill:
                 continue
             if await self._place(server, head, edges, pdus):
                 return True
-        self._in_vain.set(room_id, self._clock.monotonic())
+        for event_id in edges:
+            self._in_vain.set(event_id, self._clock.monotonic())
         return False
 
-    async def _place(self, server: str, head: Head, edges: Sequence[str], pdus: Iterable[bytes]) -> bool:
+    def _was_in_vain(self, event_id: str) -> bool:
+        failed_at = self._in_vain.get(event_id)
+        return failed_at is not None and self._clock.monotonic() - failed_at < PAUSE_S
+
+    async def _place(
+        self,
+        server: str,
+        head: Head,
+        edges: Sequence[str],
+        pdus: Iterable[bytes],
+        *,
+        deepest: int | None = None,
+    ) -> bool:
         parsed = await self._checks.passed(parse_all(pdus, head.version, head.room_id))
         known = await self._db.read(find_known, [event.event_id for event in parsed])
         new = [
             event for event in parsed if event.event_id not in known or not known[event.event_id].is_placed
         ]
-        chunk = _connected(edges, new)
+        chunk = _connected(edges, [event for event in new if deepest is None or event.depth <= deepest])
         states = await self._states(server, chunk)
         await self._outliers.keep(head.version, chunk)
         positions = await self._ids.backfill.take(len(chunk))

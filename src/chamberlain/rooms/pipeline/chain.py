@@ -80,6 +80,11 @@ class Chain:
         """Whether the event is as the next one of this server would be: nothing has come between."""
         return {end.event_id for end in self.extremities} == set(event.prev_events)
 
+    @property
+    def reach(self) -> int:
+        """The greatest depth that the room has reached."""
+        return max((one.depth for one in self.extremities), default=0)
+
     def follow(self, stored: Stored) -> None:
         """Let the event be an end of the room, instead of those that it follows."""
         event = stored.event
@@ -137,8 +142,11 @@ class Chain:
 def with_end(ends: Sequence[Extremity], own: Extremity, followed: Collection[str]) -> Sequence[Extremity]:
     """The ends of a room with a new one in the place of those that it follows.
 
-    So the first one is the way that the room had gone before the others came.
+    So the first one is the way that the room had gone before the others came. No end is less deep than what it follows,
+    whatever it says itself: the room's reach never shrinks.
     """
+    depths = [one.depth for one in ends if one.event_id in followed]
+    own = msgspec.structs.replace(own, depth=max(own.depth, *depths, 0))
     rest = [one for one in ends if one.event_id not in followed]
     place = next((n for n, one in enumerate(ends) if one.event_id in followed), len(rest))
     return [*rest[:place], own, *rest[place:]]

@@ -77,11 +77,13 @@ def follow_from(
     """
     event = stored.event
     before = (chain.head.line, chain.ver)
+    reach = min(chain.reach, MAX_DEPTH)
     count(chain, notified, in_thread=thread is not None)
     chain.follow(stored)
     client = client_skeleton(event)
     replaces = previous.event.event_id if previous is not None else None
     row = plain_row(stored, client, received_at)
+    row["reach"] = reach if row["depth"] < reach else None
     _place(row, chain, before, notified, replaces=replaces, thread=thread, outgoing=outgoing, txn=txn)
     write = EventWrite(
         row=row,
@@ -164,6 +166,8 @@ def plain_row(stored: Stored, client: bytes, received_at: int) -> dict[str, Any]
         "outgoing": False,
         "txn_device": None,
         "txn_id": None,
+        "after_gap": False,
+        "reach": None,
         "pdu": event.pdu,
         "client": client,
     }

@@ -182,6 +182,7 @@ class Forking:
         chain = Chain(head)
         fork = await self._fork(chain, stored, before)
         fork.was_told = told is not None
+        fork.follows = event.prev_events
         fork.missing = [prev for prev in event.prev_events if not _is_placed(known, prev)]
         fork.event.row["rejected"] = reason
         return _Judged(chain, fork, reason)

@@ -315,6 +315,7 @@ class Imports:
             ),
             event=EventWrite(row=row, payload=None, state_key=key, is_known=True),
             auth=[],
+            follows=join.prev_events,
             missing=[prev for prev in join.prev_events if prev not in here],
             memberships=[*rows, membership_row(join, local=True)],
             local_members=[*local_members, join.state_key or ""],

@@ -1,6 +1,6 @@
 """The timelines of rooms: the newest events that the viewer may see and wants (client-server API, Syncing)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -8,7 +8,6 @@ import msgspec
 from chamberlain.rooms.stream_tokens import StreamToken
 from chamberlain.rooms.visible import visible_events
 from chamberlain.store.events import StoredEvent, list_arrived
-from chamberlain.store.known import last_gaps
 from chamberlain.store.sync import timelines
 from chamberlain.store.tx import Read
 from chamberlain.sync.assemble.block import Ask
@@ -30,6 +29,8 @@ class Timeline(msgspec.Struct):
     limited: bool = False
     oldest: StoredEvent | None = None
     """The oldest event that was looked at."""
+    gap: int | None = None
+    """The position of the newest event that was looked at before which something was missing when it came."""
     is_now: bool = False
     """Whether `upto` is the newest position that there is."""
     also_needed: frozenset[str] = frozenset()
@@ -40,6 +41,8 @@ class Timeline(msgspec.Struct):
         first = self.events[0] if self.events else None
         if first is not None and first.position is not None:
             return batch_before(epoch, first.position)
+        if self.gap is not None:
+            return batch_before(epoch, self.gap)
         if self.oldest is not None and self.oldest.position is not None:
             # Nothing of it is shown: history begins after it.
             return batch_before(epoch, self.oldest.position + 1)
@@ -52,7 +55,7 @@ def batch_before(epoch: str, position: int) -> str:
     A timeline goes by arrival, the history by depth: what stands before the timeline's first event in the one may
     stand after it in the other, so that the place of that event would not do.
     """
-    return str(StreamToken(epoch, position - 1))
+    return str(StreamToken(epoch, position - 1, is_before=True))
 
 
 async def load_timelines(
@@ -84,7 +87,7 @@ async def _take(
     for room_id, timeline in found.items():
         full = len(pages[room_id]) == size
         looked = size
-        while full and len(timeline.events) < ask.limit and looked < LOOKED_THROUGH:
+        while full and timeline.gap is None and len(timeline.events) < ask.limit and looked < LOOKED_THROUGH:
             assert timeline.oldest is not None and timeline.oldest.position is not None
             page = await list_arrived(tx, room_id, timeline.after, timeline.oldest.position - 1, PAGE)
             page.reverse()
@@ -92,24 +95,20 @@ async def _take(
             looked += PAGE
             if page:
                 await _sift(tx, ask, {room_id: timeline}, {room_id: page})
-        timeline.limited = full or len(timeline.events) > ask.limit
+        _cut_at_gap(timeline)
+        timeline.limited = full or timeline.gap is not None or len(timeline.events) > ask.limit
         if len(timeline.events) > ask.limit:
             newest = timeline.events[-1]
             timeline.events = timeline.events[len(timeline.events) - ask.limit :]
             if not timeline.events:
-                timeline.oldest = newest
-    await _cut_at_gaps(tx, found)
+                timeline.oldest, timeline.gap = newest, None
 
 
-async def _cut_at_gaps(tx: Read, found: Mapping[str, Timeline]) -> None:
-    """Have no timeline go on across a stretch of history that is not here: `prev_batch` leads into it."""
-    rooms = [room_id for room_id, timeline in found.items() if len(timeline.events) > 1]
-    upto = max((timeline.upto for timeline in found.values()), default=0)
-    for room_id, gap in (await last_gaps(tx, rooms, upto)).items() if rooms else ():
-        timeline = found[room_id]
-        shown = [event for event in timeline.events if (event.position or 0) >= gap]
-        if 0 < len(shown) < len(timeline.events):
-            timeline.events, timeline.limited = shown, True
+def _cut_at_gap(timeline: Timeline) -> None:
+    """Have a timeline begin anew after what was missing then, fetched since or not; `prev_batch` leads there."""
+    gap = timeline.gap
+    if gap is not None:
+        timeline.events = [event for event in timeline.events if (event.position or 0) >= gap]
 
 
 async def _sift(tx: Read, ask: Ask, found: dict[str, Timeline], pages: dict[str, list[StoredEvent]]) -> None:
@@ -125,5 +124,7 @@ async def _sift(tx: Read, ask: Ask, found: dict[str, Timeline], pages: dict[str,
         timeline = found[room_id]
         if page:
             timeline.oldest = page[0]
+        gaps = [event.position for event in page if event.after_gap and event.position is not None]
+        timeline.gap = max(gaps, default=timeline.gap)
         if room_id in fresh:
             timeline.events = fresh[room_id] + timeline.events
