@@ -142,3 +142,43 @@ async def test_history_fetched_later_comes_before_what_was_known(
             break
 
     assert bodies(everything) == ["x", "4", "3", "2", "1", "0", "old 2", "old 1", "old 0"]
+
+
+async def test_threads_whose_events_were_fetched_later_are_listed_page_by_page(
+    db: Database, services: Rooms, room: str
+) -> None:
+    """Their newest event has a negative order, and so has the token."""
+    roots = [await services.submit.send(ALICE, room, "m.room.message", {"body": f"{n}"}) for n in range(3)]
+    root = await db.read(find_stored, roots[0])
+    assert root is not None
+
+    async def backfill(tx: Write) -> None:
+        for n, event_id in enumerate(roots):
+            await insert(
+                tx,
+                "events",
+                nid=10**9 + n,
+                event_id=f"$old{n}",
+                room_id=room,
+                position=n - 3,
+                depth=1,
+                type="m.room.message",
+                sender=ALICE,
+                before_line=root.before_line,
+                before_ver=root.before_ver,
+                relates_to=event_id,
+                rel_type="m.thread",
+                thread=event_id,
+                client=b'{"content":{}}',
+            )
+
+    await db.write(backfill)
+    found, start = [], None
+    while True:
+        page = orjson.loads(await services.threads.page(HIM, room, limit=1, start=start))
+        found += [event["event_id"] for event in page["chunk"]]
+        start = page.get("next_batch")
+        if start is None:
+            break
+
+    assert found == roots[::-1]

@@ -37,6 +37,31 @@ async def test_what_was_said_meanwhile_comes_when_a_server_is_back(
         await reader.sees(room, await speaker.say(room, "and on it goes"))
 
 
+async def test_more_than_is_sent_again_is_found_by_reading_back(
+    pair: tuple[Neighbor, Neighbor], ada: Person, ben: Person
+) -> None:
+    """Who kept up and who comes later find all that was said while their server was away, in order."""
+    room = await shared_room(ada, ben)
+    away = pair[1].program
+    away.stop()
+    try:
+        said = [await ada.say(room, f"nobody hears {number}") for number in range(120)]
+    finally:
+        away.start()
+
+    await ada.sees(room, await ben.say(room, "good morning"))
+    newest = await ada.say(room, "there is much to read")
+    await ben.sees(room, newest)
+    await ben.fill_gaps(room)
+    assert set(said) <= {event["event_id"] for event in ben.room(room).timeline}
+    later = await ben.server.login(ben.user_id)
+    assert isinstance(later, Person)
+    await later.sees(room, newest)
+    known = later.room(room)
+    story = [*reversed(await later.history(room, known.previous)), *known.timeline]
+    assert [event["event_id"] for event in story if event["event_id"] in said] == said
+
+
 async def test_what_was_said_just_before_a_crash_still_arrives(
     pair: tuple[Neighbor, Neighbor], ada: Person, ben: Person
 ) -> None:
