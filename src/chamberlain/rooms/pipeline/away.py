@@ -53,7 +53,6 @@ class Away:
         if others is None:
             return None
         following = others.popleft()
-        following.is_away = False
         if not others:
             del self._others[room_id]
         return following

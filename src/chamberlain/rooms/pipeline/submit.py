@@ -228,6 +228,9 @@ class Submit:
                 unit = [first]
                 while first.signed is None and len(unit) < UNIT_SIZE and _is_unsigned(queue):
                     unit.append(cast(Waiting, queue.popleft()))
+                for waiting in unit:
+                    # Not before: the unit that it left may be under way still, and would take it for its own.
+                    waiting.is_away = False
                 await self._submit_unit(room_id, unit)
         finally:
             del self._queues[room_id]
@@ -326,7 +329,6 @@ class Submit:
         try:
             event = await self._policy.sign(unsigned.server, unsigned.made.event)
             waiting.signed = Made(event, unsigned.made.auth)
-            waiting.is_away = False
             self._queue(room_id, waiting)
             await asyncio.wait((waiting.future,))
         except MatrixError as error:
