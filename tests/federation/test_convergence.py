@@ -50,9 +50,10 @@ class Quarrel(RuleBasedStateMachine):
         count=st.sampled_from([2, 2, 3]),
         version=st.sampled_from(VERSIONS),
         pace=st.sampled_from([0.0, 0.001]),
+        is_late=st.booleans(),
     )
-    def begin(self, seed: int, count: int, version: str, pace: float) -> None:
-        self.room = Neighbours(self.folder, seed, count, version, pace)
+    def begin(self, seed: int, count: int, version: str, pace: float, is_late: bool) -> None:
+        self.room = Neighbours(self.folder, seed, count, version, pace=pace, is_late=is_late)
         self.wait(self.room.move_in())
         self.is_furnished = True
 
@@ -72,8 +73,13 @@ class Quarrel(RuleBasedStateMachine):
     @rule(user=users, times=st.integers(1, 3))
     def say(self, user: int, times: int) -> None:
         for _ in range(times):
-            txn = f"t{len(self.room.story)}"
-            self.do(user, "PUT", "send", "m.room.message", txn, body={"msgtype": "m.text", "body": txn})
+            self.wait(self.room.say(self.user(user), f"t{len(self.room.story)}"))
+
+    @rule(user=users, number=st.integers(0, 20))
+    def redact(self, user: int, number: int) -> None:
+        if self.room.said:
+            target = self.room.said[-1 - number % len(self.room.said)]
+            self.do(user, "PUT", "redact", target, f"t{len(self.room.story)}")
 
     @rule(user=users, kind=st.sampled_from(["m.room.topic", "m.room.name", "org.example.thing"]))
     def set_state(self, user: int, kind: str) -> None:
@@ -102,9 +108,13 @@ class Quarrel(RuleBasedStateMachine):
         body = {"users": levels, "state_default": state, "events": {"m.room.name": 0}}
         self.do(user, "PUT", "state", "m.room.power_levels", "", body=body)
 
-    @rule(user=users, join_rule=st.sampled_from(["public", "invite"]))
+    @rule(user=users, join_rule=st.sampled_from(["public", "public", "invite", "knock", "restricted"]))
     def set_join_rule(self, user: int, join_rule: str) -> None:
-        self.do(user, "PUT", "state", "m.room.join_rules", "", body={"join_rule": join_rule})
+        self.wait(self.room.let_in(self.user(user), join_rule))
+
+    @rule(user=users)
+    def knock(self, user: int) -> None:
+        self.wait(self.room.do(self.guest(user), "POST", "knock"))
 
     # ------------------------------------------------------------------------------------------ the wire
 
@@ -127,6 +137,10 @@ class Quarrel(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.wait(self.room.run(seconds))
         self.room.story.append(f"{seconds} s pass")
+
+    @rule(server=servers)
+    def restart(self, server: int) -> None:
+        self.wait(self.room.restart(server % len(self.room.names)))
 
     def teardown(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """Some servers that share a room over a rough wire, for tests of what they agree upon in the end."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from tests.support.asgi import Answer
 from tests.support.clock import FakeClock
 from tests.support.rng import SeededRng
 from tests.support.rough_wire import RoughWire
-from tests.support.server import Client, path
+from tests.support.server import Client, Server, path
 from tests.support.tables import select
 
 VISITS = 3
@@ -26,7 +27,16 @@ class Neighbours:
     On the last of three servers the resident may leave as well: that server can fall out of the room.
     """
 
-    def __init__(self, folder: Path, seed: int, count: int, version: str, pace: float = 0.001) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        count: int,
+        version: str,
+        *,
+        pace: float = 0.001,
+        is_late: bool = False,
+    ) -> None:
         self.folder = folder
         self.pace = pace
         """How many seconds after the one before a user does something; with 0, event ids say what is the latest."""
@@ -34,8 +44,15 @@ class Neighbours:
         self.wire = RoughWire(seed)
         self.names = [f"s{number}.test" for number in range(count)]
         self.version = version
+        self.is_late = is_late
+        """Whether the third server is not in the room from the beginning."""
         self.users: list[Client] = []
         self.room_id = ""
+        self.club_id = ""
+        """A room whose members a restricted room lets in, once there is one."""
+        self.said: list[str] = []
+        """The messages."""
+        self.starts = 0
         self.founding: set[str] = set()
         """The events from before all were in: not every server has them in its timeline."""
         self.story: list[str] = []
@@ -43,24 +60,38 @@ class Neighbours:
 
     async def move_in(self) -> None:
         """Start the servers, make the room, and have everybody in it."""
-        for number, name in enumerate(self.names):
-            rng = SeededRng(number + 1)
-            server = await self.wire.add(name, self.folder, clock=self.clock, rng=rng)
+        for number in range(len(self.names)):
+            server = await self._start(number)
             for user in (f"resident{number}", f"guest{number}"):
                 self.users.append(await server.register(user))
         founder = self.users[0]
         self.room_id = await founder.create_room(preset="public_chat", room_version=self.version)
-        for user in self.users[1:]:
+        first = self.users[: 4 if self.is_late else None]
+        for user in first[1:]:
             assert (await self.do(user, "POST", "join")).status == 200
             await self.run()
-        for resident in self.users[::2]:
-            await self._meet(resident)
+        for resident in first[::2]:
+            await self._meet(resident, first)
         await self.wait_until_quiet()
         for name in self.names:
             self.founding.update(await self.timeline(name))
 
-    async def _meet(self, user: Client) -> None:
-        """Wait until a user sees all the others in the room."""
+    async def _start(self, number: int) -> Server:
+        self.starts += 1
+        rng = SeededRng(self.starts)
+        return await self.wire.add(self.names[number], self.folder, clock=self.clock, rng=rng)
+
+    async def restart(self, number: int) -> None:
+        """Have a server stop, whatever it is at, and come back with what stands in its database."""
+        server = self.wire.servers.pop(self.names[number])
+        self.story.append(f"{self.names[number]} starts anew")
+        await server.stop()
+        again = await self._start(number)
+        for user in self.users[2 * number : 2 * number + 2]:
+            user.server = again
+
+    async def _meet(self, user: Client, others: Sequence[Client]) -> None:
+        """Wait until a user sees the others in the room."""
         known: set[str] = set()
         for number in range(ROUNDS):
             await self.run()
@@ -68,7 +99,7 @@ class Neighbours:
                 # Who joined another server while the user's came is heard of there with what follows alone.
                 await self._speak()
             known = await self.members(user)
-            if known == {each.user_id for each in self.users}:
+            if known == {each.user_id for each in others}:
                 return
         raise AssertionError(f"{user.user_id} knows only of {sorted(known)}")
 
@@ -90,8 +121,8 @@ class Neighbours:
 
     async def do(self, user: Client, method: str, *parts: str, body: Any = None) -> Answer:
         """Have a user do something in the room, or be refused."""
-        if parts == ("join",):
-            target = f"{path('join', self.room_id)}?server_name={self.names[0]}&via={self.names[0]}"
+        if parts in {("join",), ("knock",)}:
+            target = f"{path(*parts, self.room_id)}?server_name={self.names[0]}&via={self.names[0]}"
         else:
             target = path("rooms", self.room_id, *parts)
         self.clock.skip(self.pace)
@@ -99,6 +130,24 @@ class Neighbours:
         self.story.append(f"{user.user_id} {method} {'/'.join(parts)} {body}: {answer.status}")
         assert answer.status == 200 or answer.status in REFUSALS, f"{answer.status}: {answer.body!r}"
         return answer
+
+    async def say(self, user: Client, text: str) -> None:
+        """Have a user say something, or be refused."""
+        body = {"msgtype": "m.text", "body": text}
+        answer = await self.do(user, "PUT", "send", "m.room.message", text, body=body)
+        if answer.status == 200:
+            self.said.append(answer.json["event_id"])
+
+    async def let_in(self, user: Client, join_rule: str) -> None:
+        """Have a user set the join rule; `restricted` lets in who is in the club, as one guest is."""
+        body: dict[str, Any] = {"join_rule": join_rule}
+        if "restricted" in join_rule:
+            if not self.club_id:
+                self.club_id = await self.users[0].create_room(preset="public_chat")
+                target = path("join", self.club_id, server_name=self.names[0], via=self.names[0])
+                await self.users[3].post(target)
+            body["allow"] = [{"type": "m.room_membership", "room_id": self.club_id}]
+        await self.do(user, "PUT", "state", "m.room.join_rules", "", body=body)
 
     async def run(self, seconds: float = 1.0) -> None:
         """Let time pass, in leaps."""
@@ -144,9 +193,7 @@ class Neighbours:
     async def _speak(self) -> None:
         for _ in range(2):
             for user in self.users[::2]:
-                await self.do(
-                    user, "PUT", "send", "m.room.message", f"peace{len(self.story)}", body={"body": "bye"}
-                )
+                await self.say(user, f"peace{len(self.story)}")
                 await self.run(2)
                 await self.wait_until_quiet()
 
@@ -183,6 +230,29 @@ class Neighbours:
                 found += [await self._fate(at, event_id) for at in (self.names[0], name)]
         return found
 
+    async def _hidden(self, name: str) -> list[str]:
+        """The messages that only one of a server and the first one shows as redacted."""
+        here, there = await self._redactions(self.names[0]), await self._redactions(name)
+        soft = [
+            event_id
+            for at in (self.names[0], name)
+            for event_id, is_soft in (await self.timeline(at)).items()
+            if is_soft
+        ]
+        return [
+            f"{event_id} is redacted by {here[event_id]} at {self.names[0]}, by {there[event_id]} at {name}"
+            for event_id in here.keys() & there.keys()
+            # What only one of them held for allowed when it came is no redaction to the other.
+            if (here[event_id] is None) != (there[event_id] is None)
+            and not {here[event_id], there[event_id]}.intersection(soft)
+        ]
+
+    async def _redactions(self, name: str) -> dict[str, str | None]:
+        query = (
+            "SELECT event_id, redacted_by FROM events WHERE event_id = ANY(:said) AND position IS NOT NULL"
+        )
+        return dict(await select(self.wire.servers[name], query, said=self.said))
+
     async def _fate(self, name: str, event_id: str) -> str:
         """What a server thinks of an event."""
         query = "SELECT position, rejected, soft_failed, pdu FROM events WHERE event_id = :event_id"
@@ -212,7 +282,7 @@ class Neighbours:
                 if first.get(key) != theirs.get(key):
                     found.append(f"{key}: {self.names[0]} has {first.get(key)}, {name} has {theirs.get(key)}")
             if self.stays(number):
-                found += await self._lost(name)
+                found += [*await self._lost(name), *await self._hidden(name)]
         return found
 
     async def _not_in(self, number: int) -> list[str]:

@@ -29,15 +29,24 @@ class RoughWire(Wire):
             task = asyncio.ensure_future(self._again(passing, headers))
             self._doubles.add(task)
             task.add_done_callback(self._doubles.discard)
-        answer = await super().carry(passing, headers)
+        answer = await self._answered(passing, headers)
         if self._happens(0.4):
             raise Unreachable(passing.destination, "the answer was lost")
         return answer
 
+    async def _answered(self, passing: Passing, headers: Mapping[str, str]) -> TransportAnswer:
+        server = self.servers.get(passing.destination)
+        try:
+            return await super().carry(passing, headers)
+        except Exception:
+            if self.servers.get(passing.destination) is server:
+                raise
+            raise Unreachable(passing.destination, "it was stopped meanwhile") from None
+
     async def _again(self, passing: Passing, headers: Mapping[str, str]) -> None:
         await asyncio.sleep(self._dice.random() * 0.02)
         try:
-            await super().carry(passing, headers)
+            await self._answered(passing, headers)
         except Unreachable:
             return
 
