@@ -1,16 +1,25 @@
 """Fixtures that every kind of test shares."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from chamberlain.store.connect import open_database
 from chamberlain.store.database import Database
 from tests.support.clock import FakeClock
 from tests.support.postgres import Postgres
+
+# How much hypothesis tries: a quick profile for every run, a deep one for the night (`HYPOTHESIS_PROFILE=deep`).
+# The first draw of a process builds tables of all characters, and the machine may be busy: time says nothing here.
+_NO_TIMING = [HealthCheck.too_slow]
+settings.register_profile("quick", max_examples=100, deadline=None, suppress_health_check=_NO_TIMING)
+settings.register_profile("deep", max_examples=5_000, deadline=None, suppress_health_check=_NO_TIMING)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")
