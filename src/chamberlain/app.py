@@ -24,6 +24,7 @@ from chamberlain.http.registry import load
 from chamberlain.http.services import Services
 from chamberlain.media.wiring import build_media
 from chamberlain.rooms.wiring import build_rooms
+from chamberlain.runtime.bus import Bus
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.http_client import AddressRules, HttpClient
 from chamberlain.runtime.rng import Rng
@@ -45,6 +46,7 @@ class App:
         services: Services,
         http: HttpClient,
         retention: Retention,
+        bus: Bus,
         first_admin: tuple[str, str] | None,
     ) -> None:
         self.asgi = asgi
@@ -61,12 +63,14 @@ class App:
         self._http = http
         self._remotes = services.federation.remotes
         self._retention = retention
+        self._bus = bus
         self._figures = Figures(services)
         self.first_admin = first_admin
         """The name and one-time password of the first administrator, when this start made it."""
 
     async def start(self) -> None:
         """Begin the background work."""
+        await self._bus.start()
         await self._remotes.start()
         for room in self._rooms:
             await room.start()
@@ -78,6 +82,7 @@ class App:
         self.services.shutdown.set()
         self._figures.close()
         await self._retention.close()
+        await self._bus.close()
         for room in reversed(self._rooms):
             await room.close()
         await self._remotes.close()
@@ -167,10 +172,12 @@ async def _build(
         config.server_name,
         FetchedMedia(remotes.client, http),
     )
+    bus = Bus(clock, rng.id(8), db.carrier)
     rooms = build_rooms(
         db,
         clock,
         rng,
+        bus,
         server_name=config.server_name,
         own_keys=remotes.own_keys,
         default_version=config.default_room_version,
@@ -186,6 +193,7 @@ async def _build(
     sync = build_sync(
         db,
         clock,
+        bus,
         accounts,
         devices,
         rooms,
@@ -244,7 +252,7 @@ async def _build(
         log_requests=config.log.level == "debug",
     )
     retention = Retention(db, clock, config.sync.keep_changes_days * DAY_MS)
-    return App(asgi, services, http, retention, first_admin)
+    return App(asgi, services, http, retention, bus, first_admin)
 
 
 async def _claim(db: Database, server_name: str, rng: Rng) -> None:

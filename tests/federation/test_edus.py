@@ -7,7 +7,7 @@ import pytest
 from chamberlain.federation.inbound import receipts as incoming_receipts
 from chamberlain.federation.inbound.typing import TIMEOUT_MS
 from chamberlain.store import kinds, receipts
-from chamberlain.store.tx import Change
+from chamberlain.store.tx import Change, Read
 from chamberlain.sync.presence import UNHEARD_SECONDS
 from tests.support.clock import FakeClock
 from tests.support.peer import Peer
@@ -144,6 +144,24 @@ class TestReceipts:
 
         answer = await alice.sync_until(lambda answer: ephemeral(answer, room, "m.receipt"))
         assert ephemeral(answer, room, "m.receipt") == {event_id: {"m.read": {EVE: {"ts": 5}}}}
+
+    async def test_an_event_may_come_while_its_receipt_is_looked_at(
+        self, alice: Client, peer: Peer, room: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Just after it was not found, and before anybody looks out for it."""
+        event_id = await alice.say(room, "one")
+        await alice.sync()
+        find, looks = receipts.find_position, 0
+
+        async def not_at_first(tx: Read, room_id: str, event_id: str) -> int | None:
+            nonlocal looks
+            looks += 1
+            return None if looks == 1 else await find(tx, room_id, event_id)
+
+        monkeypatch.setattr(receipts, "find_position", not_at_first)
+        await tell(peer, "m.receipt", self.receipt(room, event_id))
+
+        assert ephemeral(await alice.sync(), room, "m.receipt") == {event_id: {"m.read": {EVE: {"ts": 5}}}}
 
 
 async def _not_yet(*_: Any) -> None:

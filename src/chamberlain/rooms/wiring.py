@@ -53,6 +53,7 @@ from chamberlain.rooms.templates import Templates
 from chamberlain.rooms.threads import Threads
 from chamberlain.rooms.typing import Typing
 from chamberlain.rooms.upgrade import Upgrade
+from chamberlain.runtime.bus import Bus
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.runtime.tasks import Tasks
@@ -193,6 +194,7 @@ def build_rooms(
     db: Database,
     clock: Clock,
     rng: Rng,
+    bus: Bus,
     *,
     server_name: str,
     own_keys: OwnKeys,
@@ -244,7 +246,7 @@ def build_rooms(
     search_index = SearchIndex(db, clock)
     backfill = Backfill(db, clock, heads, submit, ids, checks, fetch, outliers, forking, remotes)
     history = History(db, clock, heads, backfill)
-    typing = Typing(clock)
+    typing = Typing(clock, bus)
     db.subscribe(typing.follow)
     return Rooms(
         tasks=tasks,

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
+from chamberlain.runtime.bus import Carrier
 from chamberlain.runtime.log import get_logger
 from chamberlain.store.group import Unit
 from chamberlain.store.tx import Change, Read, Write
@@ -26,6 +27,8 @@ class Database(ABC):
     """A database that has been opened and migrated."""
 
     dialect: Literal["sqlite", "postgres"]
+    carrier: Carrier | None = None
+    """How the workers that share the database tell one another what is in none; None where there is one worker."""
 
     def __init__(self) -> None:
         self._subscribers: list[Subscriber] = []

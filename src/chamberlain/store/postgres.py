@@ -19,6 +19,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Rows = Sequence[Mapping[str, Any]]
 
+CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""What a transaction may meet that has another one beside it: it is to be run again."""
 RETRIES = 5
 LOOK_SECONDS = 2.0
 """How often a worker looks for what no notification told it of."""
@@ -316,7 +318,7 @@ class PostgresDatabase(Database):
         database.position = await database.read(position_of)
         loop = asyncio.get_running_loop()
         if shared:
-            database._channel = Channel(partial(asyncpg.connect, url), database._heard)
+            database.carrier = database._channel = Channel(partial(asyncpg.connect, url), database._heard)
             await database._channel.open()
             database._looking = loop.create_task(database._look_forever(database._channel))
         database._task = loop.create_task(database._write_forever())
@@ -381,7 +383,7 @@ class PostgresDatabase(Database):
         for attempt in range(RETRIES):
             try:
                 changes = await run_group(tx, units, self._now)
-            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+            except CONFLICTS as error:
                 if attempt == RETRIES - 1:
                     units[0].error = error
                 if len(units) > 1:
@@ -396,11 +398,16 @@ class PostgresDatabase(Database):
                 break
             await self._deliver_changes(changes)
             break
+        # One that came into conflict with another worker behind a savepoint has had no try of its own yet.
+        again = [unit for unit in units if isinstance(unit.error, CONFLICTS)] if len(units) > 1 else []
         for unit in units:
-            unit.deliver(unit)
+            if unit not in again:
+                unit.deliver(unit)
         if changes and self._channel is not None:
             # After the writers: their answers need not wait for the other workers.
             await self._channel.tell(changes[-1].position)
+        if again:
+            await self._write_apart(tx, again)
 
     async def _write_apart(self, tx: PostgresTx, units: list[Unit]) -> None:
         for unit in units:

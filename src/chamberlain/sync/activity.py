@@ -20,15 +20,22 @@ class Activity:
             db.subscribe(self._told)
 
     def _told(self, changes: Sequence[Change]) -> None:
+        members: dict[tuple[str, str], bool] = {}
         for change in changes:
             if change.kind == kinds.EVENT and isinstance(change.payload, Arrived):
                 event = change.payload.event
                 self._presences.active(event.sender)
                 if event.type == MEMBER and event.state_key is not None:
                     joined = text_of(event.content, "membership") == "join"
-                    self._presences.moved(event.state_key, change.entity, joined=joined)
+                    members[change.entity, event.state_key] = joined
+                    self._presences.theirs_moved(event.state_key, change.entity, joined=joined)
             elif change.kind == kinds.MEMBERSHIP and change.ref is not None:
-                self._presences.met(change.entity, change.ref)
+                self._presences.ours_moved(
+                    change.entity, change.ref, joined=members.get((change.ref, change.entity))
+                )
+            elif change.payload is None:
+                # It came through another worker, which tells of it.
+                continue
             elif change.kind == kinds.RECEIPT and change.ref is not None:
                 self._presences.active(change.ref)
             elif change.kind == kinds.PRIVATE_RECEIPT:

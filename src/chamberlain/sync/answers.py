@@ -29,7 +29,8 @@ from chamberlain.sync.inbox import Inbox
 from chamberlain.sync.interest import Interest, Note
 from chamberlain.sync.lazy import KnownMembers
 from chamberlain.sync.marks import Marks
-from chamberlain.sync.presence import UNKNOWN, Presences
+from chamberlain.sync.presence import Presences
+from chamberlain.sync.present import UNKNOWN
 from chamberlain.sync.request import SyncRequest
 from chamberlain.sync.wait import Waiting
 
@@ -108,7 +109,8 @@ class Answers:
 
     async def nothing(self, requester: Requester, since: StreamToken) -> Answer:
         """The answer when nothing has come."""
-        token = StreamToken(self._epoch, max(since.position, self._db.position), self._typing.position)
+        ephemeral = max(since.ephemeral, self._typing.position)
+        token = StreamToken(self._epoch, max(since.position, self._db.position), ephemeral)
         body: dict[str, Any] = {"next_batch": str(token)}
         await self._add_key_counts(body, requester)
         return Answer(body, token, True)
@@ -152,7 +154,9 @@ class Answers:
             state_after=request.use_state_after,
             ignored=interest.ignored or frozenset(),
         )
-        making = _Making(request, since, interest, self._typing.position, self._db.position, ask)
+        # Another worker that has heard more has told of what this one will hear up to the token's place.
+        ephemeral = max(0 if since is None else since.ephemeral, self._typing.position)
+        making = _Making(request, since, interest, ephemeral, self._db.position, ask)
         if since is not None:
             making.is_recent = since.position >= interest.floor and not request.full_state
             self._cut(making, making.upto)

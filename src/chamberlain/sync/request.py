@@ -4,7 +4,7 @@ import msgspec
 
 from chamberlain.accounts.requester import Requester
 from chamberlain.matrix.filters import Filter
-from chamberlain.sync.presence import State
+from chamberlain.sync.present import State
 
 
 class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,13 @@
 
 from typing import Final
 
+import msgspec
 import orjson
 
 from chamberlain.accounts.tokens import Tokens
 from chamberlain.matrix.errors import InvalidParam
 from chamberlain.rooms.stream_tokens import StreamToken, parse_stream_token
+from chamberlain.rooms.typing import Typing
 from chamberlain.runtime.clock import Clock
 from chamberlain.sync.answers import Answer, Answers
 from chamberlain.sync.presence import Presences
@@ -15,6 +17,9 @@ from chamberlain.sync.wait import Waiting
 
 MAX_CATCH_UP_SECONDS: Final = 10.0
 """So long a token that is ahead of this worker is waited for."""
+MAX_AHEAD: Final = 60_000
+"""So far (ms) another worker may have heard more of what is not durable. What is further was never given out, or before
+a clock was set back."""
 
 
 class Syncing:
@@ -25,6 +30,7 @@ class Syncing:
         clock: Clock,
         waiting: Waiting,
         answers: Answers,
+        typing: Typing,
         presences: Presences,
         tokens: Tokens,
         *,
@@ -34,6 +40,7 @@ class Syncing:
         self._clock = clock
         self._waiting = waiting
         self._answers = answers
+        self._typing = typing
         self._presences = presences
         self._tokens = tokens
         self._epoch = epoch
@@ -62,7 +69,11 @@ class Syncing:
         if token is None:
             raise InvalidParam("`since` is no token of this server")
         # What a database knew before a backup of it was restored is no basis for anything.
-        return token if token.epoch == self._epoch else None
+        if token.epoch != self._epoch:
+            return None
+        if token.ephemeral > self._typing.position + MAX_AHEAD:
+            return msgspec.structs.replace(token, ephemeral=0)
+        return token
 
     async def _answer(self, request: SyncRequest, since: StreamToken | None) -> Answer:
         requester = request.requester

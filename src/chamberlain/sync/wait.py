@@ -232,23 +232,12 @@ class Waiting:
                 interest.is_loaded = False
             elif membership == "join":
                 log = self.log.room(change.ref)
-                self._introduce(interest, log.active, woken)
                 interest.enter(log)
                 interest.touch(change.ref, change.position)
             else:
                 self._leave(interest, change.ref)
         elif change.kind == kinds.ACCOUNT_DATA and change.ref == IGNORED_USERS:
             interest.ignored = None
-
-    def _introduce(self, newcomer: Interest, others: set[Interest], woken: set[Interest]) -> None:
-        """Those who come to share a room have to be told of each other's presence."""
-        if not others:
-            return
-        position = self._typing.counter.advance()
-        for other in others:
-            newcomer.presence_moved(other.user_id, position)
-            other.presence_moved(newcomer.user_id, position)
-        woken |= others
 
     def _device_list(self, change: Change, woken: set[Interest]) -> None:
         interest = self.find(change.entity)
@@ -296,24 +285,31 @@ class Waiting:
             interest.typing_moved(room_id, position)
             interest.wake()
 
-    def presence_moved(self, user_id: str, position: int, rooms: Iterable[str] | None = None) -> None:
-        """A user has another presence; everyone who shares a room with them hears of it.
-
-        `rooms`: where they are; None for one who listens here, whose rooms are known.
-        """
+    def presence_moved(self, user_id: str, position: int, rooms: Iterable[str]) -> None:
+        """A user has another presence; everyone who shares one of these rooms with them hears of it."""
         concerned: set[Interest] = set()
-        if rooms is None:
-            own = self._users.get(user_id)
-            if own is None:
-                return
-            concerned = {own}
-            rooms = own.joined
+        own = self._users.get(user_id)
+        if own is not None:
+            concerned.add(own)
         for room_id in rooms:
             log = self.log.rooms.get(room_id)
             if log is not None:
                 concerned |= log.active
         for interest in concerned:
             interest.presence_moved(user_id, position)
+            interest.wake()
+
+    def introduce(self, newcomer: str, room_id: str, others: Iterable[str], position: int) -> None:
+        """Those who come to share a room hear of each other's presence; `others`: those who do not listen here."""
+        own = self._users.get(newcomer)
+        log = self.log.rooms.get(room_id)
+        active = () if log is None else [interest for interest in log.active if interest is not own]
+        if own is not None:
+            for user_id in (*others, *(interest.user_id for interest in active)):
+                own.presence_moved(user_id, position)
+            own.wake()
+        for interest in active:
+            interest.presence_moved(newcomer, position)
             interest.wake()
 
 

@@ -5,6 +5,7 @@ import asyncio
 from chamberlain.accounts.wiring import Accounts
 from chamberlain.devices.wiring import Devices
 from chamberlain.rooms.wiring import Rooms
+from chamberlain.runtime.bus import Bus
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.tasks import Tasks
 from chamberlain.store.database import Database
@@ -46,17 +47,19 @@ class Sync:
 
     async def start(self) -> None:
         """Begin the background work."""
+        self.presence.start()
 
     async def close(self) -> None:
         """Answer who still waits, and end the background work."""
         await self.waiting.close()
-        self.presence.close()
+        await self.presence.close()
         await self._tasks.close()
 
 
 def build_sync(
     db: Database,
     clock: Clock,
+    bus: Bus,
     accounts: Accounts,
     devices: Devices,
     rooms: Rooms,
@@ -67,9 +70,16 @@ def build_sync(
 ) -> Sync:
     """Make the services of sync. `epoch` is that of the database."""
     waiting = Waiting(db, clock, rooms.typing)
-    presences = Presences(clock, waiting, rooms.typing.counter, enabled=presence)
+    presences = Presences(db, clock, waiting, bus, enabled=presence)
     answers = Answers(db, clock, waiting, rooms.typing, presences, devices.counter, epoch=epoch)
     syncing = Syncing(
-        clock, waiting, answers, presences, accounts.tokens, epoch=epoch, max_timeout_ms=max_timeout_ms
+        clock,
+        waiting,
+        answers,
+        rooms.typing,
+        presences,
+        accounts.tokens,
+        epoch=epoch,
+        max_timeout_ms=max_timeout_ms,
     )
     return Sync(waiting, presences, syncing, SyncFilters(accounts.filters), Activity(db, presences))

@@ -3,6 +3,7 @@
 import pytest
 
 from chamberlain.rooms.typing import MAX_MS, Typing
+from chamberlain.runtime.bus import Bus
 from tests.support.clock import FakeClock
 from tests.support.server import Client, Server, path
 
@@ -74,7 +75,7 @@ async def test_typing_is_refused(server: Server, alice: Client, bob: Client) -> 
 @pytest.mark.parametrize(("timeout_ms", "seconds"), [(5_000, 5), (-1, 0), (10**15, MAX_MS / 1000)])
 async def test_typing_ends_by_itself(clock: FakeClock, timeout_ms: int, seconds: float) -> None:
     """Typing ends when its time is over, which is never long."""
-    typing = Typing(clock)
+    typing = Typing(clock, Bus(clock, "here", None))
     typing.start(ROOM, "@alice:example.org", timeout_ms)
     if seconds:
         await clock.advance(seconds - 1)
@@ -85,7 +86,7 @@ async def test_typing_ends_by_itself(clock: FakeClock, timeout_ms: int, seconds:
 
 async def test_changes_are_told_in_order(clock: FakeClock) -> None:
     """Each change moves the position and is told; going on typing is none."""
-    typing = Typing(clock)
+    typing = Typing(clock, Bus(clock, "here", None))
     told: list[str] = []
     typing.subscribe(told.append)
     before = typing.position

@@ -197,3 +197,22 @@ async def test_deferred_rows_go_with_their_unit(db: Database) -> None:
 
     assert await db.read(keys) == ["late 1", "late 2"]
     assert len(failures) == 2
+
+
+async def test_who_came_into_conflict_behind_a_savepoint_is_tried_again(postgres_db: Database) -> None:
+    """As one that was alone in its transaction is; the others of the group do not wait for it in vain."""
+    tries = 0
+
+    async def unlucky(tx: Write) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+        return tries
+
+    async def lucky(tx: Write) -> int:
+        return 7
+
+    assert await asyncio.gather(
+        postgres_db.write(lucky), postgres_db.write(unlucky), postgres_db.write(lucky)
+    ) == [7, 2, 7]

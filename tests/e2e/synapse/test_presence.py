@@ -1,15 +1,9 @@
 """What passes quickly: typing, receipts, presence."""
 
-import pytest
-
-from tests.e2e.synapse.conftest import HERE
 from tests.support.neighbors import Person, shared_room
 from tests.support.server import path
 
-of_one_worker = pytest.mark.skipif(HERE == "workers", reason="each worker knows of its own clients alone")
 
-
-@of_one_worker
 async def test_typing_is_seen_to_begin_and_end(ada: Person, ben: Person, version: str) -> None:
     """Each sees that the other writes, and that they stopped."""
     room = await shared_room(ada, ben, version)
@@ -48,7 +42,6 @@ async def test_receipts_tell_how_far_one_has_read(ada: Person, ben: Person, vers
     await ben.until(lambda: ben.room(room).receipts.get((ada.user_id, None)) == reply)
 
 
-@of_one_worker
 async def test_presence_follows_those_who_share_a_room(ada: Person, ben: Person, version: str) -> None:
     """State and message of each are told to the other."""
     await shared_room(ada, ben, version)

@@ -9,7 +9,8 @@ from chamberlain.federation.inbound.edus import decode, is_user_of
 from chamberlain.runtime.clock import Clock
 from chamberlain.store.database import Database
 from chamberlain.store.memberships import rooms_shared_with_us
-from chamberlain.sync.presence import MAX_STATUS, Heard, Presences, State
+from chamberlain.sync.presence import Presences
+from chamberlain.sync.present import MAX_STATUS, Heard, State
 
 MAX_USERS: Final = 500
 """Of so many users one EDU may tell; what it says of others is dropped."""

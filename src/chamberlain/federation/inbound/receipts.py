@@ -15,7 +15,7 @@ from chamberlain.runtime.tasks import Tasks
 from chamberlain.store import kinds, receipts
 from chamberlain.store.database import Database
 from chamberlain.store.receipts import MAIN, READ, UNTHREADED, Receipt
-from chamberlain.store.tx import Change, Write
+from chamberlain.store.tx import Change, Read, Write
 
 KEPT: Final = 1_000
 """For so many events that have not come yet receipts are kept."""
@@ -90,12 +90,17 @@ class IncomingReceipts:
                     )
 
     async def _put(self, found: Sequence[Receipt]) -> None:
-        for early in await self._db.write(_put_all, found):
+        early_ones = await self._db.write(_put_all, found)
+        for early in early_ones:
             waiting = self._early.get(early.event_id)
             if waiting is None:
                 self._early.set(early.event_id, [early])
             elif len(waiting) < KEPT_FOR_ONE:
                 waiting.append(early)
+        if early_ones:
+            # An event that came just then, through another worker perhaps, was not looked out for yet.
+            for event_id in await self._db.read(_that_came, early_ones):
+                await self._put(self._early.pop(event_id) or [])
 
     def _heard(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -118,3 +123,12 @@ async def _put_all(tx: Write, found: Sequence[Receipt]) -> list[Receipt]:
         else:
             await receipts.put(tx, msgspec.structs.replace(receipt, event_position=position))
     return early
+
+
+async def _that_came(tx: Read, early: Sequence[Receipt]) -> list[str]:
+    """The events of these receipts that are here after all."""
+    return [
+        event_id
+        for room_id, event_id in sorted({(receipt.room_id, receipt.event_id) for receipt in early})
+        if await receipts.find_position(tx, room_id, event_id) is not None
+    ]

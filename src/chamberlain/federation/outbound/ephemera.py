@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from chamberlain.matrix import canonical_json
 from chamberlain.store.receipts import READ, UNTHREADED, Receipt
-from chamberlain.sync.presence import Presence
+from chamberlain.sync.present import Presence
 
 MAX_AGE_MS: Final = 300_000
 """Nobody wants to know who typed, read or was there longer ago."""

@@ -12,7 +12,8 @@ from chamberlain.runtime.tasks import Tasks
 from chamberlain.store import kinds, memberships
 from chamberlain.store.database import Database
 from chamberlain.store.tx import Change
-from chamberlain.sync.presence import Presence, Presences
+from chamberlain.sync.presence import Presences
+from chamberlain.sync.present import Presence
 from chamberlain.sync.wait import Waiting
 
 AGAIN_SECONDS: Final = 25 * 60.0
@@ -20,7 +21,7 @@ AGAIN_SECONDS: Final = 25 * 60.0
 
 
 class PresenceNews:
-    """Follows the presence of this worker's users; does nothing where presence is off."""
+    """Follows our users' presence, for the servers that this worker sends to; does nothing where presence is off."""
 
     def __init__(
         self,

@@ -121,7 +121,11 @@ class Shard:
         while True:
             # Whoever has fewer shards takes the next one.
             await self._clock.sleep(self._patience())
-            lease = await self._take()
+            try:
+                lease = await self._take()
+            except Exception:
+                _log.exception("the lease of a shard could not be taken", shard=self._name)
+                lease = None
             if lease is None:
                 await self._clock.sleep(LEASE_SECONDS / 4)
                 continue

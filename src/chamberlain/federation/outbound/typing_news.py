@@ -14,7 +14,7 @@ AGAIN_SECONDS: Final = 25.0
 
 
 class TypingNews:
-    """Follows the typing of this worker."""
+    """Follows who types, for the servers that this worker sends to."""
 
     def __init__(self, clock: Clock, typing: Typing, outbound: Outbound, server_name: str) -> None:
         self._clock = clock

@@ -4,7 +4,7 @@ from chamberlain.http.endpoint import Auth, Context, Path, Request, Response, en
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.ids import UserID
-from chamberlain.sync.presence import UNKNOWN, State
+from chamberlain.sync.present import UNKNOWN, State
 
 
 class WhosePresence(Request):

@@ -2,7 +2,7 @@
 
 from chamberlain.http.endpoint import Auth, Context, Limit, Query, Raw, Request, endpoint
 from chamberlain.matrix.errcodes import ErrCode
-from chamberlain.sync.presence import State
+from chamberlain.sync.present import State
 from chamberlain.sync.request import SyncRequest
 
 
