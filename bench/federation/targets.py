@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+
+import orjson
 
 from bench.target import SECRET, Target, free_port, postgres, ready
 
@@ -36,7 +38,7 @@ enabled = false
 
 [federation]
 ca_files = ["{ca_file}"]
-trusted_key_servers = []
+trusted_key_servers = {notaries}
 
 [outbound]
 allowed_addresses = ["127.0.0.0/8"]
@@ -86,8 +88,8 @@ Started = contextlib.AbstractAsyncContextManager[Target]
 
 
 @contextlib.asynccontextmanager
-async def chamberlain(database: str, ca_file: Path) -> AsyncIterator[Target]:
-    """A fresh chamberlain of this checkout."""
+async def chamberlain(database: str, ca_file: Path, notaries: Sequence[str] = ()) -> AsyncIterator[Target]:
+    """A fresh chamberlain of this checkout. `notaries`: servers that it asks for the keys of others."""
 
     def write(folder: Path, url: str | None, port: int) -> list[str]:
         config = folder / "chamberlain.toml"
@@ -97,6 +99,7 @@ async def chamberlain(database: str, ca_file: Path) -> AsyncIterator[Target]:
             database=url or f"sqlite:///{folder}/chamberlain.db",
             secret=SECRET,
             ca_file=ca_file,
+            notaries=orjson.dumps(list(notaries)).decode(),
         )
         config.write_text(text)
         return [sys.executable, "-m", "chamberlain", "serve", "--config", str(config)]

@@ -2,17 +2,22 @@
 
 import asyncio
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from chamberlain.federation.outbound.composing import PDUS_KEPT
+from chamberlain.federation.outbound.lane import PENDING, Lane, State
 from chamberlain.federation.transport import TransportAnswer
+from chamberlain.matrix.remote_errors import Unreachable
 from chamberlain.store.tx import Write
 from tests.support.clock import FakeClock
 from tests.support.remote_members import join_as
 from tests.support.rows import insert
-from tests.support.server import until
+from tests.support.server import Server, until
 from tests.support.statements import counted
 from tests.support.wire import Wire
 
@@ -98,3 +103,79 @@ async def test_a_message_to_thousands(wire: Wire, tmp_path: Path, clock: FakeClo
             assert len(got) == COUNT + 1
             assert len(commits) < 1.2 * COUNT
             assert outbound.figures().destinations == 0
+
+
+def _lanes(server: Server) -> list[Lane]:
+    """All destinations for which anything waits."""
+    shards = server.app.services.federation.outbound._shards
+    return [lane for shard in shards if shard.delivery is not None for lane in shard.delivery.lanes.values()]
+
+
+async def test_memory_does_not_grow_with_what_is_said(wire: Wire, tmp_path: Path, clock: FakeClock) -> None:
+    """However many messages wait: nothing is kept for those that are gone, and a part only for those that are slow.
+
+    What is kept for several destinations is the same object.
+    """
+    there, slow = 20, 80
+    heard: Counter[str] = Counter()
+    released = asyncio.Event()
+
+    async def take(name: str, body: bytes) -> TransportAnswer:
+        heard[name] += len(orjson.loads(body)["pdus"])
+        return TransportAnswer(200, {}, b"{}")
+
+    async def wait(name: str, body: bytes) -> TransportAnswer:
+        await released.wait()
+        return await take(name, body)
+
+    def answering(number: int, name: str) -> Any:
+        async def answer(*request: Any) -> TransportAnswer:
+            if number < there:
+                return await take(name, request[3])
+            if number < there + slow:
+                return await wait(name, request[3])
+            raise Unreachable(name, "it is gone")
+
+        return answer
+
+    for number in range(COUNT):
+        wire.peers[f"s{number}.test"] = answering(number, f"s{number}.test")
+    wire.peers["first.test"] = answering(0, "first.test")
+    near = await wire.add("near.test", tmp_path, clock=clock)
+    alice = await near.register("alice")
+    room = await alice.create_room(preset="public_chat")
+    await join_as(near, room, "@f:first.test")
+    await near.app.services.db.write(_fill, room)
+    near.app.services.rooms.heads.forget(room)
+    said = 0
+
+    async def all_is_told() -> bool:
+        states = Counter(lane.state for lane in _lanes(near))
+        return (
+            all(heard[f"s{number}.test"] == said for number in range(there))
+            and states == {State.RESTING: COUNT - there - slow, State.MOVING: slow}
+            and near.app.services.federation.outbound.figures().unread == 0
+        )
+
+    kept: list[int] = []
+    for _ in range(3):
+        for _ in range(3):
+            await asyncio.gather(*(alice.say(room, "to everyone") for _ in range(50)))
+            said += 50
+        await until(all_is_told, seconds=120)
+        lanes = _lanes(near)
+        assert len(lanes) == COUNT - there
+        assert not any(lane.pending for lane in lanes if lane.state is State.RESTING)
+        entries = [entry for lane in lanes for entry in lane.pending]
+        assert len(entries) <= PENDING * slow
+        assert len({id(entry) for entry in entries}) <= PENDING
+        assert len(near.app.services.federation.outbound._way.composer._pdus) <= PDUS_KEPT
+        kept.append(len(entries))
+
+    assert kept[0] >= kept[1] == kept[2]
+    released.set()
+
+    async def has_caught_up() -> bool:
+        return all(heard[f"s{number}.test"] == said for number in range(there + slow))
+
+    await until(has_caught_up, seconds=120)

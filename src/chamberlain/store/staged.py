@@ -10,6 +10,10 @@ from chamberlain.store import kinds
 from chamberlain.store.tx import Read, Write
 
 _ROWS: Final = 1_000
+_KEEP: Final = (
+    "INSERT INTO received_transactions (origin, txn_id, answer, at)"
+    " VALUES (:origin, :txn_id, :answer, :at) ON CONFLICT (origin, txn_id) DO NOTHING"
+)
 _raw_array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -68,16 +72,16 @@ async def waiting_of(tx: Read, origin: str) -> list[Waiting]:
 
 async def receive(tx: Write, transactions: list[ReceivedTransaction]) -> list[bytes | None]:
     """Keep each transaction and stage its PDUs; give, of those that were kept before, the answer of then."""
+    rows = [
+        {"origin": one.origin, "txn_id": one.txn_id, "answer": one.answer, "at": one.at}
+        for one in transactions
+    ]
+    if tx.is_alone:
+        # Where one was kept before, this raises in the end, and all of them are looked at one by one.
+        await tx.defer(_KEEP, rows, each=True)
     answers: list[bytes | None] = []
-    for transaction in transactions:
-        is_new = await tx.run(
-            "INSERT INTO received_transactions (origin, txn_id, answer, at)"
-            " VALUES (:origin, :txn_id, :answer, :at) ON CONFLICT (origin, txn_id) DO NOTHING",
-            origin=transaction.origin,
-            txn_id=transaction.txn_id,
-            answer=transaction.answer,
-            at=transaction.at,
-        )
+    for transaction, row in zip(transactions, rows, strict=True):
+        is_new = tx.is_alone or await tx.run(_KEEP, **row)
         if is_new:
             for staged in transaction.staged:
                 _stage(tx, transaction.origin, staged)
@@ -107,20 +111,13 @@ async def rooms_waiting(tx: Read) -> list[str]:
 
 async def first_in(tx: Read, room_id: str, limit: int) -> list[Arrival]:
     """Give what waits longest in a room, the oldest first, until it is `limit` PDUs or a little more."""
-    last, found = 0, 0
-    for position, events in await tx.all(
-        "SELECT position, events FROM staged_pdus WHERE room_id = :room_id ORDER BY position LIMIT :limit",
+    rows = await tx.all(
+        "SELECT s.position, s.origin, s.event_ids, s.pdus FROM staged_pdus s JOIN"
+        " (SELECT position, SUM(events) OVER (ORDER BY position) - events AS before FROM"
+        " (SELECT position, events FROM staged_pdus WHERE room_id = :room_id ORDER BY position LIMIT :limit) longest)"
+        " few ON s.position = few.position WHERE few.before < :limit ORDER BY s.position",
         room_id=room_id,
         limit=limit,
-    ):
-        if found >= limit:
-            break
-        last, found = position, found + events
-    rows = await tx.all(
-        "SELECT position, origin, event_ids, pdus FROM staged_pdus"
-        " WHERE room_id = :room_id AND position <= :last ORDER BY position",
-        room_id=room_id,
-        last=last,
     )
     return [Arrival(row[0], row[1], _pairs(row[2], row[3])) for row in rows]
 
