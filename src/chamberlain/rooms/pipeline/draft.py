@@ -90,7 +90,7 @@ class Drafting:
         """The reference hashes that events of room versions 1 and 2 cite."""
         cited = [stored.event for stored in auth]
         known: dict[str, Event] = {stored.event.event_id: stored.event for stored in chain.overlay.values()}
-        for extremity in chain.extremities:
+        for extremity in chain.ends:
             event = known.get(extremity.event_id) or chain.drafted.get(extremity.event_id)
             if event is None:
                 found = await self._db.read(events.find_event, extremity.event_id)
