@@ -28,12 +28,14 @@ from chamberlain.sync.assemble.write import write_account_data, write_rooms
 from chamberlain.sync.inbox import Inbox
 from chamberlain.sync.interest import Interest, Note
 from chamberlain.sync.lazy import KnownMembers
+from chamberlain.sync.log import Entry, RoomLog
 from chamberlain.sync.marks import Marks
 from chamberlain.sync.presence import Presences
 from chamberlain.sync.present import UNKNOWN
 from chamberlain.sync.request import SyncRequest
 from chamberlain.sync.wait import Waiting
 
+_OF_A_ROOM: Final = frozenset({kinds.PRIVATE_RECEIPT, kinds.ROOM_ACCOUNT_DATA})
 _ACCOUNT_DATA: Final = frozenset({kinds.ACCOUNT_DATA, kinds.ROOM_ACCOUNT_DATA})
 _DEVICE_LISTS: Final = frozenset({kinds.DEVICE_LIST, kinds.USER_SIGNATURE})
 _NO_RULES: Final = account_data.AccountData("", account_data.PUSH_RULES, b"{}", 0)
@@ -61,6 +63,10 @@ class _Making(msgspec.Struct):
     """Whether memory holds all that came since the token."""
     moved: frozenset[str] = frozenset()
     """Rooms in which the user's own membership changed; only where `is_recent`."""
+    logs: Mapping[str, RoomLog] = {}
+    """The rooms with news that the user was in when the answer was begun; only where `is_recent`."""
+    stretches: Mapping[str, Sequence[Entry]] | None = None
+    """What happened in these; None where memory did not hold all of it."""
 
     @property
     def user_id(self) -> str:
@@ -160,7 +166,21 @@ class Answers:
         if since is not None:
             making.is_recent = since.position >= interest.floor and not request.full_state
             self._cut(making, making.upto)
+            if making.is_recent:
+                self._take(making, since.position)
         return making
+
+    def _take(self, making: _Making, since: int) -> None:
+        """Keep what memory holds now: while the answer is made, logs may forget, and the user may leave."""
+        interest = making.interest
+        found = dict.fromkeys(interest.rooms_since(since))
+        found.update((note.ref, None) for note in making.notes if note.kind in _OF_A_ROOM and note.ref)
+        making.logs = {
+            room_id: interest.joined[room_id]
+            for room_id in found
+            if room_id in interest.joined and making.ask.wants_room(room_id)
+        }
+        making.stretches = self._recent.stretches(making.logs.values(), since, making.upto)
 
     def _cut(self, making: _Making, upto: int) -> None:
         """Let the answer cover what came up to this position, and no more."""
@@ -185,17 +205,19 @@ class Answers:
             making.ask = self._with_known(making, interest.joined)
             return await self._load_stored(making)
         own_receipts = _private_receipts(making.notes)
-        news = self._news(making, own_receipts)
+        news = [room_id for room_id in making.logs if room_id not in making.moved]
         making.ask = self._with_known(making, news)
-        logs = [interest.joined[room_id] for room_id in news]
         receipts_known = all(
             isinstance(note.payload, Receipt) for note in making.notes if note.kind == kinds.PRIVATE_RECEIPT
         )
-        if making.moved or not receipts_known or not self._recent.covers(making.ask, logs, making.upto):
+        if making.moved or not receipts_known or making.stretches is None:
             return await self._load_stored(making, news)
         loaded = Loaded(making.upto)
-        if logs:
-            loaded.joined = await self._recent.blocks(making.ask, logs, making.upto, own_receipts)
+        if news:
+            logs = [making.logs[room_id] for room_id in news]
+            loaded.joined = await self._recent.blocks(
+                making.ask, logs, making.stretches, making.upto, own_receipts
+            )
         if any(note.kind in _ACCOUNT_DATA for note in making.notes):
             await self._add_account_data(making, loaded)
         return loaded
@@ -207,21 +229,6 @@ class Answers:
         counts = {room: block.unread for room, block in loaded.joined.items() if block.unread is not None}
         self._marks.learn(making.user_id, counts, drops)
         return loaded
-
-    def _news(self, making: _Making, own_receipts: Mapping[str, object]) -> list[str]:
-        """The rooms that the answer is about, of those that the user was in all the time."""
-        interest, ask = making.interest, making.ask
-        assert ask.since is not None and making.since is not None
-        found = dict.fromkeys(interest.rooms_since(ask.since))
-        found.update(dict.fromkeys(own_receipts))
-        for note in making.notes:
-            if note.kind == kinds.ROOM_ACCOUNT_DATA and note.ref is not None:
-                found[note.ref] = None
-        return [
-            room_id
-            for room_id in found
-            if room_id in interest.joined and room_id not in making.moved and ask.wants_room(room_id)
-        ]
 
     def _with_known(self, making: _Making, rooms: Iterable[str]) -> Ask:
         ask = making.ask

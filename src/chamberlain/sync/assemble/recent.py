@@ -3,7 +3,7 @@
 One event costs each of those who get it a few dictionary look-ups; what has to be read for it is read once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from chamberlain.matrix.event_types import MEMBER
@@ -36,27 +36,36 @@ class Recent:
         self._drops = 0
         db.subscribe(self._changed)
 
-    def covers(self, ask: Ask, logs: Sequence[RoomLog], upto: int) -> bool:
-        """Whether the logs hold all that happened in their rooms since the token."""
-        since = ask.since
-        if since is None or ask.full_state:
-            return False
-        return all(
-            log.floor <= since and not any(entry.is_stale for entry in log.since(since, upto)) for log in logs
-        )
+    def stretches(self, logs: Iterable[RoomLog], since: int, upto: int) -> dict[str, list[Entry]] | None:
+        """What happened in rooms at since < position <= upto; None where their logs do not hold all of it.
+
+        It has to be taken at once: a log forgets when other workers act in its room.
+        """
+        found: dict[str, list[Entry]] = {}
+        for log in logs:
+            entries = found[log.room_id] = log.since(since, upto)
+            if log.floor > since or any(entry.is_stale for entry in entries):
+                return None
+        return found
 
     async def blocks(
-        self, ask: Ask, logs: Sequence[RoomLog], upto: int, own_receipts: Mapping[str, list[Receipt]]
+        self,
+        ask: Ask,
+        logs: Sequence[RoomLog],
+        stretches: Mapping[str, Sequence[Entry]],
+        upto: int,
+        own_receipts: Mapping[str, list[Receipt]],
     ) -> dict[str, Block]:
-        """Give the blocks of rooms that the user was in all the time, and whose logs cover the stretch.
+        """Give the blocks of rooms that the user was in all the time.
 
-        `own_receipts`: the user's private ones that moved.
+        `stretches`: what happened in them; `own_receipts`: the user's private ones that moved.
         """
         assert ask.since is not None
         unread = await self._marks.of(ask.user_id, logs)
         blocks: dict[str, Block] = {}
         for log in logs:
-            block = await self._events(ask, log, log.since(ask.since, upto))
+            entries = [entry for entry in stretches[log.room_id] if entry.position <= upto]
+            block = await self._events(ask, log, entries)
             block.unread = unread[log.room_id]
             own = own_receipts.get(log.room_id)
             block.receipts = [*await self._receipts(log, ask.since, upto), *(own or ())]
