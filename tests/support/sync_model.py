@@ -176,7 +176,7 @@ def _plain(event: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "unsigned": unsigned}
 
 
-_CHANGING = frozenset({"age", "redacted_because", "m.relations", "prev_content"})
+_CHANGING = frozenset({"age", "redacted_because", "redacted_by", "m.relations", "prev_content"})
 """What may be different each time that an event is sent."""
 
 

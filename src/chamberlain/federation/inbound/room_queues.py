@@ -68,9 +68,9 @@ class RoomQueues:
         self._failed: set[str] = set()
         """Rooms whose first events come one by one, as together they failed."""
         self._tries: dict[str, int] = {}
+        """How often events failed alone."""
         self.given_up = 0
         """How many events this worker could not work off and has dropped; the log has them."""
-        """How often events failed alone."""
         self._leases: dict[str, Lease] = {}
         self._running = 0
         self._is_open = False
