@@ -126,6 +126,9 @@ class Story(RuleBasedStateMachine):
         there = sorted(self.wait(self.room.positions()))
         place = path("rooms", self.room.room.room_id, "context", there[which % len(there)], limit=limit)
         found = self.wait(self.world.alice.get(place)).ok()
+        shown = [event["event_id"] for event in (found["event"], *found["events_before"])]
+        for event_id in shown[:-1]:
+            assert set(self.room.room.events[event_id].prev_events) <= set(there), "a silent hole"
         self.tokens += [found["start"], found["end"]]
 
     # ------------------------------------------------------------------------------------------ the end
@@ -277,3 +280,6 @@ async def test_who_was_parted_finds_all_that_was_said(
     later, token = await told(fresh, room, missed[-1])
     assert later == timeline[-len(later) :]
     assert await all_of(later, token) == missed
+    query = {"search_categories": {"room_events": {"search_term": "missed"}}}
+    found = (await reader.post("search", query)).ok()["search_categories"]["room_events"]
+    assert found["count"] == len(missed) - 1

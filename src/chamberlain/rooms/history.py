@@ -256,6 +256,10 @@ async def _context(
     walk = Walk(room_id, viewer.user_id, filter, window)
     here = place_before(seen.event)
     before, start = await walk.collect(tx, BEGINNING, here, backwards=True, limit=limit // 2)
+    edge = await deepest_edge(tx, room_id, (start or BEGINNING)[0], here[0])
+    if edge is not None:
+        # What is missing comes before what is older: whoever pages back from `start` has it fetched.
+        before, start = [one for one in before if one.event.depth >= edge], (edge, BEGINNING[1])
     after, end = await walk.collect(
         tx, place_after(seen.event), reach, backwards=False, limit=limit - len(before)
     )

@@ -15,11 +15,11 @@ from chamberlain.matrix.filters import RoomEventFilter
 from chamberlain.rooms.bundles import seen_as_json
 from chamberlain.rooms.history import token_at, window_now
 from chamberlain.rooms.reading import Reading
-from chamberlain.rooms.search_index import KEYS, SearchIndex
+from chamberlain.rooms.search_index import SearchIndex
 from chamberlain.rooms.serialize import Viewer
 from chamberlain.rooms.visible import Seen, visible_events
 from chamberlain.rooms.walk import Walk
-from chamberlain.rooms.words import words_of
+from chamberlain.rooms.words import KEYS, words_of
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import memberships, search
 from chamberlain.store.database import Database

@@ -5,13 +5,12 @@ indexed first.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from chamberlain.matrix.event_types import REDACTION
 from chamberlain.matrix.types import text_of
-from chamberlain.rooms.words import words_of
+from chamberlain.rooms.words import KEYS, words_in
 from chamberlain.runtime.clock import Clock, Timer
 from chamberlain.runtime.tasks import Tasks
 from chamberlain.store import kinds, search
@@ -21,12 +20,6 @@ from chamberlain.store.tx import Change
 
 BATCH: Final = 50
 DELAY_SECONDS: Final = 3.0
-KEYS: Final = {
-    "content.body": "m.room.message",
-    "content.name": "m.room.name",
-    "content.topic": "m.room.topic",
-}
-"""What can be searched, and the type of the events that have it."""
 
 
 class SearchIndex:
@@ -60,7 +53,11 @@ class SearchIndex:
                 arrivals := await self._db.snapshot(search.list_arrivals, KEYS.values(), BATCH)
             ) is not None:
                 redacted = [target for event in arrivals.events if (target := _target(event)) is not None]
-                words = [(event, words_in(event)) for event in arrivals.events if event.redacted_by is None]
+                words = [
+                    (event, words_in(event.type, event.content))
+                    for event in arrivals.events
+                    if event.redacted_by is None
+                ]
                 await self._db.write(search.index, arrivals, words, redacted)
 
     def _changed(self, changes: Sequence[Change]) -> None:
@@ -73,29 +70,6 @@ class SearchIndex:
     def _due(self) -> None:
         self._timer = None
         self._tasks.spawn("search index", self.catch_up())
-
-
-def words_in(event: StoredEvent) -> Counter[str]:
-    """The words of an event that can be searched for, with how often each of them stands there."""
-    content = event.content
-    for key, kind in KEYS.items():
-        if event.type == kind:
-            text = content.get(key.removeprefix("content."))
-            found = words_of(text) if isinstance(text, str) else Counter[str]()
-            return found or words_of(_plain_topic(content)) if kind == "m.room.topic" else found
-    return Counter()
-
-
-def _plain_topic(content: dict[str, Any]) -> str:
-    """The text/plain form in the extensible part of a topic."""
-    block = content.get("m.topic")
-    texts = block.get("m.text") if isinstance(block, dict) else None
-    for text in texts if isinstance(texts, list) else ():
-        if isinstance(text, dict) and text.get("mimetype", "text/plain") == "text/plain":
-            body = text.get("body")
-            if isinstance(body, str):
-                return body
-    return ""
 
 
 def _target(event: StoredEvent) -> str | None:

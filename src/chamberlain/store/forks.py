@@ -18,6 +18,7 @@ from chamberlain.store.commit import (
 )
 from chamberlain.store.history import cut_at
 from chamberlain.store.known import add_auth, add_edges, drop_edges, follows_gap
+from chamberlain.store.search import index_past
 from chamberlain.store.state.keys import intern_keys
 from chamberlain.store.state.lines import Point
 from chamberlain.store.state.write import View, advance_current, new_room_line, note_position, place
@@ -41,6 +42,8 @@ class Fork(msgspec.Struct):
     """Whether it moves the head of the room: it is neither rejected, soft-failed nor of the past."""
     is_past: bool = False
     """Whether it was fetched from the past: it has its position already, and nobody is told of it."""
+    words: Mapping[str, int] = {}
+    """Those of an event of the past: what arrives is indexed by who follows the change stream."""
     was_told: bool = False
     """Whether the state before it is as another server has it."""
     changes: Mapping[int, int | None] = {}
@@ -90,6 +93,9 @@ async def commit_fork(tx: Write, fork: Fork) -> bool:
     await drop_edges(tx, fork.room_id, [event["event_id"]])
     await add_edges(tx, fork.room_id, event["nid"], event["depth"], fork.missing)
     await write_redactions(tx, list(fork.redactions), list(fork.waiting))
+    if fork.is_past:
+        redacted = [redaction["event_id"] for redaction in fork.redactions]
+        await index_past(tx, fork.room_id, event["nid"], fork.words, redacted)
     if fork.summary is not None:
         await write_summaries(tx, [fork.summary])
     return True

@@ -62,11 +62,23 @@ async def index(
     """
     if not await cursors.move(tx, FOLLOWER, arrivals.cursor, arrivals.upto):
         return False
-    rows = [
-        {"room_id": event.room_id, "term": word, "nid": event.nid, "hits": hits}
-        for event, counted in words
-        for word, hits in counted.items()
-    ]
+    rows = [row for event, counted in words for row in _rows(event.room_id, event.nid, counted)]
+    await _change(tx, rows, redacted)
+    return True
+
+
+async def index_past(
+    tx: Write, room_id: str, nid: int, words: Mapping[str, int], redacted: Collection[str]
+) -> None:
+    """Have the words of an event that never arrives in the index, and those of what it redacted out of it."""
+    await _change(tx, _rows(room_id, nid, words), redacted)
+
+
+def _rows(room_id: str, nid: int, words: Mapping[str, int]) -> list[dict[str, Any]]:
+    return [{"room_id": room_id, "term": word, "nid": nid, "hits": hits} for word, hits in words.items()]
+
+
+async def _change(tx: Write, rows: Sequence[dict[str, Any]], redacted: Collection[str]) -> None:
     if rows:
         await tx.many(
             "INSERT INTO search_terms (room_id, term, nid, hits) VALUES (:room_id, :term, :nid, :hits)"
@@ -79,7 +91,6 @@ async def index(
             " WHERE e.event_id = ANY(:ids) AND e.redacted_by IS NOT NULL)",
             ids=list(redacted),
         )
-    return True
 
 
 async def find(

@@ -59,7 +59,9 @@ async def test_more_than_is_sent_again_is_found_by_reading_back(
     await later.sees(room, newest)
     known = later.room(room)
     story = [*reversed(await later.history(room, known.previous)), *known.timeline]
-    assert [event["event_id"] for event in story if event["event_id"] in said] == said
+    # Synapse shows some in both.
+    told = list(dict.fromkeys(event["event_id"] for event in story if event["event_id"] in said))
+    assert told == said
 
 
 async def test_what_was_said_just_before_a_crash_still_arrives(

@@ -26,6 +26,7 @@ from chamberlain.rooms.pipeline.summary import (
     summarize,
 )
 from chamberlain.rooms.pipeline.threads import thread_of
+from chamberlain.rooms.words import words_in
 from chamberlain.runtime.clock import Clock
 from chamberlain.store import events
 from chamberlain.store.commit import EventWrite
@@ -166,6 +167,8 @@ class Forking:
         if judged.refused is None:
             fork.event.row["position"] = position
             await self._derive(judged.chain, fork, stored.event, redacted_by)
+            if redacted_by is None:
+                fork.words = words_in(stored.event.type, stored.event.content)
         if not await self._db.write(commit_fork, fork):
             return None
         return Outcome(judged.refused)
