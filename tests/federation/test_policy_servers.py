@@ -214,6 +214,18 @@ async def test_state_that_was_overtaken(
     assert await timeline(alice, room.room_id) == [*before, ban.event_id]
 
 
+async def test_as_many_as_may_be_away_come_back(
+    held: Held, near: Server, alice: Client, peer: Peer, room: PeerRoom
+) -> None:
+    """With others behind them, in a room where nothing else happens."""
+    before = await timeline(alice, room.room_id)
+    sending = [asyncio.ensure_future(alice.say(room.room_id, f"message {n}")) for n in range(2 * AT_ONCE)]
+    await held.has_been_asked(AT_ONCE)
+    held.let_go()
+    sent = await asyncio.gather(*sending)
+    assert sorted(await timeline(alice, room.room_id)) == sorted([*before, *sent])
+
+
 async def test_many_who_send_at_once(
     held: Held, near: Server, alice: Client, peer: Peer, room: PeerRoom
 ) -> None:

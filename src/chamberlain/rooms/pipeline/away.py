@@ -30,8 +30,10 @@ class Away:
     def keep_back(self, waiting: Waiting) -> bool:
         """Keep a draft back if as many of its room are away as may be; whether it is."""
         draft = waiting.draft
-        # What needs no signature needs no patience.
-        if self._rooms.get(draft.room_id, 0) < AT_ONCE or (draft.type, draft.state_key) == POLICY_KEY:
+        # What needs no signature, or has it, needs no patience.
+        if waiting.signed is not None or (draft.type, draft.state_key) == POLICY_KEY:
+            return False
+        if self._rooms.get(draft.room_id, 0) < AT_ONCE:
             return False
         waiting.is_away = True
         self._others.setdefault(draft.room_id, deque()).append(waiting)
