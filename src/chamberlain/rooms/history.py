@@ -107,6 +107,14 @@ class History:
         """
         return await self._db.read(_event, viewer, room_id, event_id, self._clock.now())
 
+    async def event_anywhere(self, viewer: Viewer, event_id: str) -> bytes:
+        """Give one event in the client form, whichever room it is of.
+
+        Raises:
+            NotFound: there is no such event, or the user may not see it.
+        """
+        return await self._db.read(_event, viewer, None, event_id, self._clock.now())
+
     async def context(
         self, viewer: Viewer, room_id: str, event_id: str, *, limit: int, filter: RoomEventFilter = _OPEN
     ) -> bytes:
@@ -147,15 +155,15 @@ async def window_now(tx: Read, room_id: str) -> Window:
     return Window(NOTHING, await cut_at(tx, room_id))
 
 
-async def find_seen(tx: Read, user_id: str, room_id: str, event_id: str) -> Seen:
-    """Give an event of the room that the user may see.
+async def find_seen(tx: Read, user_id: str, room_id: str | None, event_id: str) -> Seen:
+    """Give an event of the room, or of any, that the user may see.
 
     Raises:
         NotFound: the room has no such event, or the user may not see it.
     """
     event = await find_stored(tx, event_id)
     # What was refused, however softly, has no position.
-    if event is None or event.room_id != room_id or event.position is None:
+    if event is None or event.room_id != (room_id or event.room_id) or event.position is None:
         raise NotFound("The room has no such event")
     seen = await visible_events(tx, [event], user_id)
     if not seen:
@@ -236,7 +244,7 @@ async def _senders(tx: Read, events: Sequence[StoredEvent]) -> list[StoredEvent]
     return found + await cited_members(tx, {newest.room_id: unknown})
 
 
-async def _event(tx: Read, viewer: Viewer, room_id: str, event_id: str, now: int) -> bytes:
+async def _event(tx: Read, viewer: Viewer, room_id: str | None, event_id: str, now: int) -> bytes:
     seen = await find_seen(tx, viewer.user_id, room_id, event_id)
     return (await seen_as_json(tx, [seen], viewer, now))[0]
 

@@ -62,6 +62,10 @@ class Syncing:
             self._presences.end_sync(user_id, request.set_presence)
         return orjson.dumps(answer.body)
 
+    def now(self) -> StreamToken:
+        """The token of everything that this worker knows of."""
+        return StreamToken(self._epoch, self._waiting.position, self._waiting.ephemeral)
+
     def _since(self, text: str | None) -> StreamToken | None:
         if text is None:
             return None

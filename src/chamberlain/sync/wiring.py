@@ -11,7 +11,9 @@ from chamberlain.runtime.tasks import Tasks
 from chamberlain.store.database import Database
 from chamberlain.sync.activity import Activity
 from chamberlain.sync.answers import Answers
+from chamberlain.sync.event_stream import EventStream
 from chamberlain.sync.filters import SyncFilters
+from chamberlain.sync.peeking import Peeking
 from chamberlain.sync.presence import Presences
 from chamberlain.sync.service import Syncing
 from chamberlain.sync.wait import Waiting
@@ -20,7 +22,16 @@ from chamberlain.sync.wait import Waiting
 class Sync:
     """How clients hear of news."""
 
-    __slots__ = ("_activity", "_tasks", "filters", "presence", "syncing", "waiting")
+    __slots__ = (
+        "_activity",
+        "_tasks",
+        "event_stream",
+        "filters",
+        "peeking",
+        "presence",
+        "syncing",
+        "waiting",
+    )
 
     def __init__(
         self,
@@ -29,6 +40,8 @@ class Sync:
         syncing: Syncing,
         filters: SyncFilters,
         activity: Activity,
+        event_stream: EventStream,
+        peeking: Peeking,
     ) -> None:
         self._tasks = Tasks()
         self._activity = activity
@@ -36,6 +49,8 @@ class Sync:
         self.presence = presence
         self.syncing = syncing
         self.filters = filters
+        self.event_stream = event_stream
+        self.peeking = peeking
 
     def end_with(self, shutdown: asyncio.Event) -> None:
         """Have every long poll answered once the server shuts down."""
@@ -44,6 +59,7 @@ class Sync:
     async def _end_with(self, shutdown: asyncio.Event) -> None:
         await shutdown.wait()
         self.waiting.release_all()
+        self.peeking.release_all()
 
     async def start(self) -> None:
         """Begin the background work."""
@@ -52,6 +68,7 @@ class Sync:
     async def close(self) -> None:
         """Answer who still waits, and end the background work."""
         await self.waiting.close()
+        self.peeking.release_all()
         await self.presence.close()
         await self._tasks.close()
 
@@ -82,4 +99,12 @@ def build_sync(
         epoch=epoch,
         max_timeout_ms=max_timeout_ms,
     )
-    return Sync(waiting, presences, syncing, SyncFilters(accounts.filters), Activity(db, presences))
+    return Sync(
+        waiting,
+        presences,
+        syncing,
+        SyncFilters(accounts.filters),
+        Activity(db, presences),
+        EventStream(db, syncing),
+        Peeking(db, clock, rooms.heads, epoch=epoch, max_timeout_ms=max_timeout_ms),
+    )

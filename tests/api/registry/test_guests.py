@@ -39,6 +39,17 @@ async def test_a_guest_joins_and_talks_where_guests_may(alice: Client, guest: Cl
     assert guest.user_id not in members
 
 
+async def test_a_guest_follows_a_room_that_the_world_may_read(alice: Client, guest: Client) -> None:
+    """One at a time, without joining it."""
+    room = await alice.create_room(preset="public_chat")
+    await alice.set_state(room, "m.room.history_visibility", {"history_visibility": "world_readable"})
+    start = (await guest.get(f"events?room_id={room}")).ok()["end"]
+    event_id = await alice.say(room, "hello")
+    (event,) = (await guest.get(f"events?room_id={room}&from={start}")).ok()["chunk"]
+    assert event["event_id"] == event_id
+    (await guest.get("events")).error(403, "M_GUEST_ACCESS_FORBIDDEN")
+
+
 async def test_a_guest_joins_by_an_alias(alice: Client, guest: Client) -> None:
     """As clients do that know no id, and as those do that use one endpoint for both."""
     room = await alice.create_room(preset="public_chat", room_alias_name="open")
