@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from chamberlain.accounts.identity_servers import IdentityServers
 from chamberlain.accounts.wiring import build_accounts
 from chamberlain.admin.audit import load_key
 from chamberlain.admin.wiring import build_admin
@@ -182,6 +183,7 @@ async def _build(
         own_keys=remotes.own_keys,
         default_version=config.default_room_version,
         profiles=accounts.profiles,
+        identity_servers=IdentityServers(http),
         rulesets=accounts.push_rules,
         key_ring=remotes.key_ring,
         remotes=RemoteServers(remotes.client, remotes.large_answers),

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from chamberlain.accounts.identity_servers import IdentityServers
 from chamberlain.federation.client import FederationClient
 from chamberlain.federation.handshakes import Handshakes
 from chamberlain.federation.large_answers import LargeAnswers
@@ -15,6 +16,7 @@ from chamberlain.federation.transport import StreamedAnswer
 from chamberlain.matrix.remote_errors import Unreachable
 from chamberlain.matrix.server_keys import PublishedKey
 from chamberlain.runtime.clock import Clock
+from chamberlain.runtime.http_client import AddressRules, HttpClient
 from chamberlain.runtime.tasks import Tasks
 
 
@@ -63,6 +65,11 @@ def no_profiles() -> RemoteProfiles:
 def no_handshakes() -> Handshakes:
     """Handshakes, none of which comes to anything."""
     return Handshakes(NoClient(), LargeAnswers(NoClient(), Path()))
+
+
+def no_identity_servers() -> IdentityServers:
+    """Identity servers, none of which may be called."""
+    return IdentityServers(HttpClient(AddressRules(("0.0.0.0/0", "::/0"), ())))
 
 
 def no_policy_servers() -> AskedPolicyServers:

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from chamberlain.accounts.identity_servers import Address
 from chamberlain.matrix.errcodes import ErrCode
 from chamberlain.matrix.errors import BadJson, Forbidden, InvalidParam, MatrixError
 from chamberlain.matrix.event_types import MEMBER
@@ -13,6 +14,7 @@ from chamberlain.matrix.events import Draft
 from chamberlain.matrix.ids import RoomID, parse_room_alias, parse_user_id
 from chamberlain.matrix.types import JsonObject
 from chamberlain.matrix.versions import RoomVersion, get_room_version
+from chamberlain.rooms.address_invites import AddressInvites
 from chamberlain.rooms.invite_permission import InvitePermission
 from chamberlain.rooms.invites import Invites
 from chamberlain.rooms.membership import profile_content
@@ -26,6 +28,8 @@ Preset = Literal["private_chat", "public_chat", "trusted_private_chat"]
 State = tuple[str, str, JsonObject]
 """Type, state key and content of a state event that is to be."""
 MAX_INVITES: Final = 200
+MAX_ADDRESSES: Final = 20
+"""By address each takes up to three requests to a server that the client names."""
 MAX_INITIAL_STATE: Final = 200
 INVITES_AT_ONCE: Final = 8
 """So many other servers are asked at a time."""
@@ -53,6 +57,7 @@ class RoomOptions(msgspec.Struct, kw_only=True):
     name: str | None = None
     topic: str | None = None
     invite: list[str] = []
+    invite_3pid: list[Address] = []
     room_version: str | None = None
     creation_content: JsonObject = {}
     initial_state: list[InitialState] = []
@@ -69,6 +74,7 @@ class CreateRoom:
         submit: Submit,
         profiles: Profiles,
         invites: Invites,
+        address_invites: AddressInvites,
         permission: InvitePermission,
         clock: Clock,
         rng: Rng,
@@ -79,6 +85,7 @@ class CreateRoom:
         self._submit = submit
         self._profiles = profiles
         self._invites = invites
+        self._address_invites = address_invites
         self._permission = permission
         self._clock = clock
         self._rng = rng
@@ -88,7 +95,8 @@ class CreateRoom:
     async def create_room(self, creator: str, options: RoomOptions) -> RoomID:
         """Have a new room with all that the options ask for, or none; give its id.
 
-        Users of other servers are invited once it is there; it stays where their servers cannot be reached.
+        Users of other servers, and those behind an address, are invited once it is there; it stays where their
+        servers cannot be reached.
 
         Raises:
             MatrixError: UNSUPPORTED_ROOM_VERSION; ROOM_IN_USE where the alias is taken; INVALID_ROOM_STATE where
@@ -99,6 +107,8 @@ class CreateRoom:
         version = get_room_version(self._default_version if asked is None else asked)
         if len(options.invite) > MAX_INVITES or len(options.initial_state) > MAX_INITIAL_STATE:
             raise InvalidParam("Too many invitations or too much initial state")
+        if len(options.invite_3pid) > MAX_ADDRESSES:
+            raise InvalidParam("Too many invitations by address")
         invited = list(dict.fromkeys(str(parse_user_id(user_id)) for user_id in options.invite))
         alias = self._alias(options.room_alias_name)
         here = [user_id for user_id in invited if self._invites.is_ours(user_id)]
@@ -116,20 +126,29 @@ class CreateRoom:
             )
         except Forbidden as error:
             raise MatrixError(ErrCode.INVALID_ROOM_STATE, error.message) from error
-        await self._invite_others(creator, made, plan)
+        await self._invite_others(creator, made, plan, options)
         return made
 
-    async def _invite_others(self, creator: str, room_id: RoomID, plan: "_Plan") -> None:
+    async def _invite_others(
+        self, creator: str, room_id: RoomID, plan: "_Plan", options: RoomOptions
+    ) -> None:
         free = asyncio.Semaphore(INVITES_AT_ONCE)
 
-        async def invite(user_id: str) -> None:
+        async def invite(whom: str | Address) -> None:
             async with free:
                 try:
-                    await self._invites.invite(creator, room_id, user_id, plan.invitation(user_id))
+                    if isinstance(whom, str):
+                        await self._invites.invite(creator, room_id, whom, plan.invitation(whom))
+                    else:
+                        await self._address_invites.invite(
+                            creator, room_id, whom, is_direct=options.is_direct
+                        )
                 except MatrixError as error:
-                    _log.warning("a user was not invited", room_id=room_id, user_id=user_id, error=str(error))
+                    user = whom if isinstance(whom, str) else whom.medium
+                    _log.warning("a user was not invited", room_id=room_id, user=user, error=str(error))
 
-        others = (user_id for user_id in plan.invited if not self._invites.is_ours(user_id))
+        others: list[str | Address] = [*options.invite_3pid]
+        others.extend(user_id for user_id in plan.invited if not self._invites.is_ours(user_id))
         await asyncio.gather(*map(invite, others))
 
     def _alias(self, localpart: str | None) -> str | None:

@@ -1,5 +1,7 @@
 """The services of rooms, made and bundled."""
 
+from chamberlain.accounts.identity_servers import IdentityServers
+from chamberlain.rooms.address_invites import AddressInvites
 from chamberlain.rooms.aliases import Aliases
 from chamberlain.rooms.by_time import ByTime
 from chamberlain.rooms.create import CreateRoom
@@ -66,6 +68,7 @@ class Rooms:
     __slots__ = (
         "_tasks",
         "accept",
+        "address_invites",
         "aliases",
         "by_time",
         "checks",
@@ -134,6 +137,7 @@ class Rooms:
         outside: Outside,
         invite_permission: InvitePermission,
         invites: Invites,
+        address_invites: AddressInvites,
         remote_membership: RemoteMembership,
         completion: Completion,
     ) -> None:
@@ -169,6 +173,7 @@ class Rooms:
         self.outside = outside
         self.invite_permission = invite_permission
         self.invites = invites
+        self.address_invites = address_invites
         self.remote_membership = remote_membership
         self.completion = completion
 
@@ -200,6 +205,7 @@ def build_rooms(
     own_keys: OwnKeys,
     default_version: str,
     profiles: Profiles,
+    identity_servers: IdentityServers,
     rulesets: Rulesets,
     key_ring: KeyRing,
     remotes: RemoteServers,
@@ -229,10 +235,14 @@ def build_rooms(
     permission = InvitePermission(db)
     invites = Invites(heads, submit, templates, handshakes, accept, permission, server_name)
     remote = RemoteMembership(db, clock, heads, outside, handshakes, imports, accept, server_name, own_keys)
+    inheritance = Inheritance(db, heads)
+    membership = Membership(db, heads, submit, profiles, inheritance, remote, invites)
+    address_invites = AddressInvites(heads, submit, membership, profiles, identity_servers)
     create = CreateRoom(
         submit,
         profiles,
         invites,
+        address_invites,
         permission,
         clock,
         rng,
@@ -241,7 +251,6 @@ def build_rooms(
     )
     aliases = Aliases(db, clock, heads, server_name, elsewhere)
     summaries = Summaries(db, heads, aliases, elsewhere, server_name)
-    inheritance = Inheritance(db, heads)
     reading = Reading(db, heads, completion)
     search_index = SearchIndex(db, clock)
     backfill = Backfill(db, clock, heads, submit, ids, checks, fetch, outliers, forking, remotes)
@@ -253,7 +262,7 @@ def build_rooms(
         heads=heads,
         submit=submit,
         create=create,
-        membership=Membership(db, heads, submit, profiles, inheritance, remote, invites),
+        membership=membership,
         aliases=aliases,
         messages=Messages(db, heads, submit, aliases, invites),
         reading=reading,
@@ -281,6 +290,7 @@ def build_rooms(
         outside=outside,
         invite_permission=permission,
         invites=invites,
+        address_invites=address_invites,
         remote_membership=remote,
         completion=completion,
     )

@@ -25,7 +25,14 @@ from chamberlain.store.database import Database
 from chamberlain.store.memberships import members_of
 from chamberlain.store.state.read import current, full_by_name
 from chamberlain.store.tx import Read, Write
-from tests.support.nobody import NoKeys, no_handshakes, no_policy_servers, no_rooms, no_servers
+from tests.support.nobody import (
+    NoKeys,
+    no_handshakes,
+    no_identity_servers,
+    no_policy_servers,
+    no_rooms,
+    no_servers,
+)
 
 ALICE = "@alice:example.org"
 BOB = "@bob:example.org"
@@ -57,6 +64,7 @@ def worker(db: Database) -> Rooms:
         own_keys=OwnKeys(Clock(), "example.org", KeyFile((SigningKey(b"k" * 32, "test"),))),
         default_version="11",
         profiles=NoProfiles(),
+        identity_servers=no_identity_servers(),
         rulesets=NoRulesets(),
         key_ring=NoKeys(),
         remotes=no_servers(),

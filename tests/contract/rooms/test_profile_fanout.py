@@ -18,7 +18,14 @@ from chamberlain.store import kinds
 from chamberlain.store.database import Database
 from chamberlain.store.memberships import find
 from chamberlain.store.tx import Read, Write
-from tests.support.nobody import NoKeys, no_handshakes, no_policy_servers, no_rooms, no_servers
+from tests.support.nobody import (
+    NoKeys,
+    no_handshakes,
+    no_identity_servers,
+    no_policy_servers,
+    no_rooms,
+    no_servers,
+)
 from tests.support.server import until
 
 ALICE = "@alice:example.org"
@@ -63,6 +70,7 @@ async def workers(db: Database, names: Names) -> AsyncIterator[list[Rooms]]:
             own_keys=OwnKeys(Clock(), "example.org", KeyFile((SigningKey(b"k" * 32, "test"),))),
             default_version="11",
             profiles=names,
+            identity_servers=no_identity_servers(),
             rulesets=NoRulesets(),
             key_ring=NoKeys(),
             remotes=no_servers(),
