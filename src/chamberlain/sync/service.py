@@ -64,7 +64,7 @@ class Syncing:
 
     def now(self) -> StreamToken:
         """The token of everything that this worker knows of."""
-        return StreamToken(self._epoch, self._waiting.position, self._waiting.ephemeral)
+        return StreamToken(self._epoch, self._waiting.position, self._typing.position)
 
     def _since(self, text: str | None) -> StreamToken | None:
         if text is None:

@@ -148,11 +148,6 @@ class Waiting:
         return self._db.position
 
     @property
-    def ephemeral(self) -> int:
-        """The place of the newest change of anything that is not durable."""
-        return self._typing.position
-
-    @property
     def count(self) -> int:
         """How many long polls wait."""
         return sum(len(interest.waiters) for interest in self._users.values())

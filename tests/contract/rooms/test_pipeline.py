@@ -18,6 +18,7 @@ from chamberlain.rooms.create import RoomOptions
 from chamberlain.rooms.pipeline import submit
 from chamberlain.rooms.pipeline.waiting import Txn
 from chamberlain.rooms.wiring import Rooms, build_rooms
+from chamberlain.runtime.bus import Bus
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.store import events, rooms
@@ -60,6 +61,7 @@ def worker(db: Database) -> Rooms:
         db,
         Clock(),
         Rng(),
+        Bus(Clock(), Rng().id(8), db.carrier),
         server_name="example.org",
         own_keys=OwnKeys(Clock(), "example.org", KeyFile((SigningKey(b"k" * 32, "test"),))),
         default_version="11",

@@ -12,6 +12,7 @@ from chamberlain.matrix.signing import SigningKey
 from chamberlain.rooms.create import RoomOptions
 from chamberlain.rooms.pipeline.submit import StateMoved
 from chamberlain.rooms.wiring import Rooms, build_rooms
+from chamberlain.runtime.bus import Bus
 from chamberlain.runtime.clock import Clock
 from chamberlain.runtime.rng import Rng
 from chamberlain.store import kinds
@@ -66,6 +67,7 @@ async def workers(db: Database, names: Names) -> AsyncIterator[list[Rooms]]:
             db,
             Clock(),
             Rng(),
+            Bus(Clock(), Rng().id(8), db.carrier),
             server_name="example.org",
             own_keys=OwnKeys(Clock(), "example.org", KeyFile((SigningKey(b"k" * 32, "test"),))),
             default_version="11",
