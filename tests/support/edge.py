@@ -63,8 +63,11 @@ class News:
         self.position = 0
         self.unheard = 0
 
-    async def has_heard_since(self, position: int) -> bool:
+    async def catch_up(self) -> None:
         self.position, self.unheard = self.position + self.unheard, 0
+
+    async def has_heard_since(self, position: int) -> bool:
+        await self.catch_up()
         return self.position > position
 
 

@@ -35,6 +35,7 @@ Observe = Callable[[str, int, float], None]
 
 HUNG_UP = 499
 """Observed, never sent: the client did not wait for the answer."""
+_OF_CLIENTS = frozenset({Auth.OPTIONAL, Auth.ACCESS_TOKEN, Auth.GUEST_OK, Auth.APPSERVICE, Auth.ADMIN})
 _BY_STATE = (403, 404)
 """Refusals that what happened in a room meanwhile may turn around."""
 
@@ -177,6 +178,9 @@ async def _call(endpoint: Endpoint, ctx: Context, arguments: tuple[object, ...])
     try:
         if endpoint.long_poll:
             return await _call_watched(endpoint, ctx, arguments)
+        if endpoint.method == "GET" and endpoint.auth in _OF_CLIENTS:
+            # What a client has seen at another worker it finds here too.
+            await ctx.services.db.catch_up()
         if is_of_a_room(endpoint):
             return await _call_in_a_room(endpoint, ctx, arguments)
         return await endpoint.handler(*arguments)

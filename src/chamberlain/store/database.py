@@ -100,9 +100,14 @@ class Database(ABC):
     def waiting(self) -> int:
         """How many units wait for the group writer."""
 
+    @abstractmethod
+    async def catch_up(self) -> None:
+        """Hear of all that other workers have committed before now. Costs a look where there are any."""
+
     async def has_heard_since(self, position: int) -> bool:
         """Hear of all that other workers have committed before now; say whether anything is newer than `position`."""
-        return False
+        await self.catch_up()
+        return self.position > position
 
     def _told(self, changes: Sequence[Change]) -> None:
         if not changes:

@@ -295,6 +295,7 @@ class PostgresDatabase(Database):
         self._channel: Channel | None = None
         self._connect = connect
         self._behind = asyncio.Lock()
+        self._committing = asyncio.Lock()
         self._catching_up: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -382,7 +383,9 @@ class PostgresDatabase(Database):
         changes: list[Change] = []
         for attempt in range(RETRIES):
             try:
-                changes = await run_group(tx, units, self._now)
+                async with self._committing:
+                    changes = await run_group(tx, units, self._now)
+                    await self._deliver_changes(changes)
             except CONFLICTS as error:
                 if attempt == RETRIES - 1:
                     units[0].error = error
@@ -396,7 +399,6 @@ class PostgresDatabase(Database):
                     return
                 units[0].error = error
                 break
-            await self._deliver_changes(changes)
             break
         # One that came into conflict with another worker behind a savepoint has had no try of its own yet.
         again = [unit for unit in units if isinstance(unit.error, CONFLICTS)] if len(units) > 1 else []
@@ -447,12 +449,16 @@ class PostgresDatabase(Database):
             else:
                 await self._catch_up(position)
 
-    async def has_heard_since(self, position: int) -> bool:
-        """Hear of all that other workers have committed before now; say whether anything is newer than `position`."""
+    async def catch_up(self) -> None:
+        """Hear of all that other workers have committed before now."""
         if self._channel is None:
-            return False
-        await self._catch_up(await self.read(position_of))
-        return self.position > position
+            return
+        position = await self.read(position_of)
+        if position > self.position:
+            async with self._committing:
+                # What is being committed here is told by who did it, and better.
+                pass
+            await self._catch_up(position)
 
     async def _catch_up(self, position: int) -> None:
         try:

@@ -219,6 +219,9 @@ class SqliteDatabase(Database):
         for unit in units:
             unit.deliver(unit)
 
+    async def catch_up(self) -> None:
+        """There are no other workers."""
+
     async def close(self) -> None:
         """Finish what was given to the writer and close every connection."""
         self._queue.put(None)

@@ -131,6 +131,8 @@ class Waiting:
 
     async def until_position(self, position: int, seconds: float) -> None:
         """Return when this worker knows of the changes up to a position, at the latest after `seconds`."""
+        if self._db.position < position:
+            await self._db.catch_up()
         deadline = self._clock.monotonic() + seconds
         while self._db.position < position and self._clock.monotonic() < deadline and not self.is_closing:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
