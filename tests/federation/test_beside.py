@@ -7,7 +7,7 @@ import pytest
 
 from chamberlain.config.database import Database
 from chamberlain.matrix.events import Event
-from chamberlain.rooms.pipeline.fork import Forking
+from chamberlain.rooms.pipeline.fork import MERGED, Forking
 from chamberlain.rooms.pipeline.head import Extremity
 from tests.federation.test_accept import accept, enter, timeline
 from tests.support.peer import Asked, Peer
@@ -170,3 +170,24 @@ async def test_a_message_that_was_missing_closes_its_gap(
 
     assert forked == [after.event_id, lost.event_id]
     assert not await select(near, gap, event_id=lost.event_id)
+
+
+async def test_once_there_are_few_ends_again_all_of_them_count(
+    near: Server, alice: Client, peer: Peer, forked: list[str]
+) -> None:
+    """What the room came to while there were too many is looked at anew, though a message follows just that."""
+    room = peer.room().furnish()
+    await enter(near, peer, room, alice)
+    said = branches(room, peer.user(), MERGED - 2, length=1)
+    start = list(said[0][0].prev_events)
+    topic = room.send("m.room.topic", peer.user(), {"topic": "New"}, state_key="", prev=start)
+    await accept(near, peer, [topic, *(event for branch in said for event in branch)])
+    replies = [room.say(peer.user(), f"reply {n}", prev=[topic.event_id]) for n in range(4)]
+    await accept(near, peer, replies)
+    assert len(await ends(near, room)) > MERGED
+    forked.clear()
+
+    last = room.say(peer.user(), "last", prev=[reply.event_id for reply in replies])
+    await accept(near, peer, [last])
+
+    assert forked == [last.event_id] and len(await ends(near, room)) <= MERGED
