@@ -74,6 +74,7 @@ def worker(db: Database) -> Rooms:
         handshakes=no_handshakes(),
         policy_servers=no_policy_servers(),
         holder="worker",
+        bus=Bus(Clock(), "worker", None),
     )
 
 
