@@ -6,13 +6,14 @@ import msgspec
 import pytest
 
 from chamberlain.config.database import Database
+from chamberlain.federation.outbound.ledger import Ledger, Tell
 from chamberlain.matrix.events import Event
 from chamberlain.rooms.pipeline.fork import MERGED, Forking
 from chamberlain.rooms.pipeline.head import Extremity
 from tests.federation.test_accept import accept, enter, timeline
 from tests.support.peer import Asked, Peer
 from tests.support.peer_room import PeerRoom
-from tests.support.server import Client, Server
+from tests.support.server import Client, Server, until
 from tests.support.tables import select
 from tests.support.wire import Wire
 
@@ -191,3 +192,39 @@ async def test_once_there_are_few_ends_again_all_of_them_count(
     await accept(near, peer, [last])
 
     assert forked == [last.event_id] and len(await ends(near, room)) <= MERGED
+
+
+async def test_what_others_say_is_not_looked_at_to_be_told(
+    near: Server, alice: Client, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They tell of it by themselves. What is said here after it reaches them, and state of theirs is looked at."""
+    room = peer.room().furnish()
+    await enter(near, peer, room, alice)
+    outbound = near.app.services.federation.outbound
+
+    async def is_quiet() -> bool:
+        figures = outbound.figures()
+        return figures.shards == len(outbound._shards) and (figures.unread, figures.destinations) == (0, 0)
+
+    await until(is_quiet)
+    looked: list[int] = []
+    read_on = Ledger.read_on
+
+    async def noted(self: Ledger, tell: Tell) -> bool:
+        looked.append(self.cursor)
+        return await read_on(self, tell)
+
+    monkeypatch.setattr(Ledger, "read_on", noted)
+    await accept(near, peer, [room.say(peer.user(), f"message {number}") for number in range(5)])
+    await until(is_quiet)
+    assert looked == []
+
+    await accept(near, peer, [room.send("m.room.topic", peer.user(), {"topic": "News"}, state_key="")])
+    await until(is_quiet)
+    assert looked
+    own = await alice.say(room.room_id, "so it is")
+
+    async def is_told() -> bool:
+        return own in room.events
+
+    await until(is_told)

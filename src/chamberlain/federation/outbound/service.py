@@ -167,4 +167,7 @@ def _concerns(change: Change, shard: Shard) -> bool:
     arrived = change.payload
     if not isinstance(arrived, Arrived):
         return True
+    if not arrived.outgoing and arrived.event.state_key is None:
+        # What others say they tell by themselves, and it moves nobody.
+        return False
     return shard.may_have_room(change.entity) or arrived.event.type == MEMBER

@@ -35,6 +35,8 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
     """The root of the thread that it belongs to."""
     notified: tuple[tuple[str, bool, bool, bytes], ...]
     """As in `Notified.users`."""
+    outgoing: bool = True
+    """Whether this server tells the others of it."""
 
 
 class Notified(msgspec.Struct, frozen=True):
@@ -100,6 +102,7 @@ def follow_from(
             received_at,
             thread,
             notified.users,
+            outgoing,
         ),
     )
     write.notifications = notification_rows(event, notified, thread)
