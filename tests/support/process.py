@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 
 PROGRAM = Path(sys.executable).with_name("chamberlain")
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 180.0
+STOP_SECONDS = 90.0
 
 
 def environment() -> dict[str, str]:

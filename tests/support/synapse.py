@@ -15,8 +15,8 @@ from tests.support.ports import free_port
 from tests.support.server import SECRET
 
 PYTHON = Path(__file__).parents[2] / ".venv-synapse/bin/python"
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 180.0
+STOP_SECONDS = 90.0
 UNLIMITED = {"per_second": 10_000, "burst_count": 10_000}
 
 

@@ -31,7 +31,7 @@ from chamberlain.sync.lazy import KnownMembers
 from chamberlain.sync.log import Entry, RoomLog
 from chamberlain.sync.marks import Marks
 from chamberlain.sync.presence import Presences
-from chamberlain.sync.present import UNKNOWN
+from chamberlain.sync.present import UNKNOWN, Presence
 from chamberlain.sync.request import SyncRequest
 from chamberlain.sync.wait import Waiting
 
@@ -296,19 +296,17 @@ class Answers:
         if not self._presences.enabled or wanted.is_closed:
             return []
         interest, since = making.interest, making.since
+        found: dict[str, Presence] = {}
         if since is None:
-            found = self._presences.seen_by(making.user_id)
-        elif since.ephemeral < interest.ephemeral_floor:
-            seen = self._presences.seen_by(making.user_id)
-            found = [(user, shown) for user, shown in seen if shown.position > since.ephemeral]
+            found.update(self._presences.seen_by(making.user_id))
         else:
-            found = [
-                (user_id, self._presences.find(user_id) or UNKNOWN)
-                for user_id in interest.present_since(since.ephemeral)
-            ]
+            if since.ephemeral < interest.ephemeral_floor:
+                found.update(self._presences.seen_by(making.user_id, after=since.ephemeral))
+            for user_id in interest.present_since(since.ephemeral):
+                found[user_id] = self._presences.find(user_id) or UNKNOWN
         return [
             {"type": "m.presence", "sender": user_id, "content": shown.content(making.ask.now)}
-            for user_id, shown in found
+            for user_id, shown in found.items()
             if wanted.matches("m.presence", user_id)
         ]
 

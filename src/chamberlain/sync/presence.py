@@ -98,8 +98,11 @@ class Presences:
         users = ((user_id, self._users.get(user_id)) for user_id in user_ids)
         return [(user_id, user.presence) for user_id, user in users if user is not None]
 
-    def seen_by(self, user_id: str) -> list[tuple[str, Presence]]:
-        """The presences of all who are not offline and share a room with a user who listens here."""
+    def seen_by(self, user_id: str, *, after: int | None = None) -> list[tuple[str, Presence]]:
+        """The presences of those who share a room with a user who listens here.
+
+        These are all who are not offline, or all whose presence changed `after` a place.
+        """
         viewer = self._waiting.find(user_id)
         if viewer is None:
             return []
@@ -107,7 +110,7 @@ class Presences:
         return [
             (other_id, user.presence)
             for other_id, user in self._users.items()
-            if user.presence.state != "offline"
+            if (user.presence.state != "offline" if after is None else user.presence.position > after)
             and (other_id == user_id or not joined.isdisjoint(rooms_of(other_id, user)))
         ]
 

@@ -89,9 +89,13 @@ class Waiting:
             now = {membership.room_id for membership in rooms}
             for room_id in [room_id for room_id in interest.joined if room_id not in now | told]:
                 self._leave(interest, room_id)
-            for room_id in now - told - interest.joined.keys():
+            entered = now - told - interest.joined.keys()
+            for room_id in entered:
                 interest.enter(self.log.room(room_id))
             interest.floor = self._db.position
+            if entered:
+                # Of who typed there until now, and of who was there, nothing is noted.
+                interest.ephemeral_floor = self._typing.position
         except BaseException:
             interest.is_loaded = False
             raise

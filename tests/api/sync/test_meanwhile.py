@@ -52,3 +52,22 @@ async def test_the_user_is_put_out_of_the_room(
     monkeypatch.setattr(Inbox, "deliver", slowly)
     assert bodies(await bob.sync(), "join", room) == ["hello"]
     assert room in (await bob.sync())["rooms"]["leave"]
+
+
+async def test_a_join_by_way_of_another_worker(server: Server, alice: Client, bob: Client) -> None:
+    """Who typed, and who was there, before this worker had read where the user is now, is told."""
+    room = await a_room(alice, bob)
+    waiting = server.app.services.sync.waiting
+    interest = waiting.find(bob.user_id)
+    assert interest is not None
+    interest.leave(room)
+    interest.is_loaded = False
+    (await alice.put(f"rooms/{room}/typing/{alice.user_id}", {"typing": True, "timeout": 20_000})).ok()
+    status = {"presence": "offline", "status_msg": "gone"}
+    (await alice.put(f"presence/{alice.user_id}/status", status)).ok()
+
+    answer = await bob.sync()
+    ephemeral = answer["rooms"]["join"][room]["ephemeral"]["events"]
+    assert [event["content"]["user_ids"] for event in ephemeral] == [[alice.user_id]]
+    shown = {event["sender"]: event["content"] for event in answer["presence"]["events"]}
+    assert shown[alice.user_id]["status_msg"] == "gone"
