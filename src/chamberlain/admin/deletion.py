@@ -14,21 +14,18 @@ from chamberlain.matrix.errors import MatrixError
 from chamberlain.rooms.membership import IN_ROOM
 from chamberlain.rooms.pipeline.submit import Submit
 from chamberlain.runtime.clock import Clock
-from chamberlain.store import aliases, entering, jobs, memberships, outbox_lists, purge, purged
+from chamberlain.store import aliases, jobs, memberships, outbox_lists, purge, purged
 from chamberlain.store.database import Database
-from chamberlain.store.jobs import CLAIMED, DONE, SKIPPED, Item, Job
+from chamberlain.store.jobs import CLAIMED, DONE, SKIPPED, WAITING, Item, Job
 from chamberlain.store.outbox_lists import Untold
 
 DELETE_ROOM: Final = "delete_room"
 REPLACEMENT: Final = "replacement room"
-OTHER_SERVERS: Final = "other servers"
 CLOSING: Final = "closing"
 SWEEPING: Final = "sweeping"
 
-TOLD_SECONDS: Final = 30.0
-"""For so long at most other servers are waited for until they have been sent the leaves."""
-ENTERING_SECONDS: Final = 60.0
-"""For so long at most a join is waited for that was under way before."""
+PATIENCE_SECONDS: Final = 30.0
+"""For so long at most it is waited until other servers have been sent the leaves, and until nobody is coming in."""
 LOOK_SECONDS: Final = 0.1
 SLICE_SECONDS: Final = 0.5
 """After so long the progress is written, and it is looked whether the job is to go on."""
@@ -49,6 +46,16 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     """The user of ours who makes the room that the others come into."""
     room_name: str
     message: str
+
+
+class _Wait:
+    """Until when a job waits at most, and who was made to leave meanwhile, or could not."""
+
+    __slots__ = ("ends", "tried")
+
+    def __init__(self, ends: float) -> None:
+        self.ends = ends
+        self.tried: set[str] = set()
 
 
 class DeleteRoom:
@@ -72,10 +79,9 @@ class DeleteRoom:
         self._replacement = replacement
         self._submit = submit
         self._gate = gate
-        self._deadlines: dict[tuple[str, str], float] = {}
+        self._waits: dict[str, _Wait] = {}
         self._steps: Mapping[str, Callable[[Job, Item], Awaitable[Item]]] = {
             REPLACEMENT: self._replace,
-            OTHER_SERVERS: self._tell,
             CLOSING: self._close,
             SWEEPING: self._sweep,
         }
@@ -86,7 +92,7 @@ class DeleteRoom:
         replaces = wanted.new_room_user_id is not None
         users = await self._db.snapshot(memberships.local_members, job.subject, IN_ROOM)
         names = await self._db.read(aliases.list_of, job.subject) if wanted.purge or replaces else []
-        steps = [OTHER_SERVERS, CLOSING, *purge.PARTS, SWEEPING] if wanted.purge else []
+        steps = [CLOSING, *purge.PARTS, SWEEPING] if wanted.purge else []
         return [*([REPLACEMENT] if replaces else []), *users, *names, *steps]
 
     async def work(self, job: Job, items: Sequence[Item]) -> Sequence[Item]:
@@ -133,41 +139,48 @@ class DeleteRoom:
 
     # ------------------------------------------------------------------------------------------------- purging
 
-    async def _tell(self, job: Job, item: Item) -> Item:
-        """Nothing is deleted before the servers in the room have been sent the leaves."""
-        ends = self._deadline(job, item, TOLD_SECONDS)
+    async def _close(self, job: Job, item: Item) -> Item:
+        """Nothing leads to the room any more. Before that, whoever has come in meanwhile leaves, too; the servers in
+        it are sent the leaves; and a join that is under way comes to its end. For so long as there is patience.
+        """
+        wait = self._waits.setdefault(job.job_id, _Wait(self._clock.monotonic() + PATIENCE_SECONDS))
         pause = self._clock.monotonic() + SLICE_SECONDS
         while True:
-            untold = await self._db.snapshot(outbox_lists.list_untold, job.subject)
-            untold = [one for one in untold if self._gate.permits(one.destination)]
-            left = ends - self._clock.monotonic()
-            if left <= 0 or not any(one.retry_at <= self._clock.now() + 1_000 * left for one in untold):
-                del self._deadlines[job.job_id, item.item]
-                return Item(item.place, item.item, DONE, _not_told(untold))
-            if self._clock.monotonic() >= pause:
-                return Item(item.place, item.item, CLAIMED, f"waiting for {len(untold)}")
-            await self._clock.sleep(LOOK_SECONDS)
+            held = await self._db.snapshot(purge.held_by, job.subject, self._clock.now())
+            if late := [user_id for user_id in held.users if user_id not in wait.tried]:
+                wait.tried.update(late)
+                coming = [Item(place, user_id, WAITING) for place, user_id in enumerate(late)]
+                await self._leaving.leave(coming, lambda one: (job.subject, one.item))
+                continue
+            untold = await self._untold(job.subject)
+            left = wait.ends - self._clock.monotonic()
+            if left <= 0 or not (held.is_entered or self._may_be_told(untold, left)):
+                if await self._try_to_close(job, held):
+                    del self._waits[job.job_id]
+                    return Item(item.place, item.item, DONE, _not_told(untold))
+            elif self._clock.monotonic() >= pause:
+                return Item(item.place, item.item, CLAIMED, f"waiting for {len(untold)} servers")
+            else:
+                await self._clock.sleep(LOOK_SECONDS)
 
-    async def _close(self, job: Job, item: Item) -> Item:
-        """Nobody can come into the room from now on, and nothing leads to it."""
-        room_id = job.subject
-        await self._db.write(purged.begin, room_id)
-        ends = self._deadline(job, item, ENTERING_SECONDS)
-        is_entered = await self._db.read(entering.find_version, room_id, self._clock.now()) is not None
-        if is_entered and self._clock.monotonic() < ends:
-            await self._clock.sleep(LOOK_SECONDS)
-            return Item(item.place, item.item, CLAIMED, "waiting for a join that is under way")
-        del self._deadlines[job.job_id, item.item]
+    async def _untold(self, room_id: str) -> list[Untold]:
+        untold = await self._db.snapshot(outbox_lists.list_untold, room_id)
+        return [one for one in untold if self._gate.permits(one.destination)]
+
+    def _may_be_told(self, untold: Sequence[Untold], seconds: float) -> bool:
+        """Whether any of the servers is tried within this time."""
+        return any(one.retry_at <= self._clock.now() + 1_000 * seconds for one in untold)
+
+    async def _try_to_close(self, job: Job, held: purge.Held) -> bool:
         evict = _wanted(job).force_purge
+        if held.users and not evict:
+            del self._waits[job.job_id]
+            raise MatrixError(ErrCode.UNKNOWN, "Users of this server are still in the room", status=400)
 
         async def close() -> bool:
-            return await self._db.write(purge.close, room_id, evict=evict)
+            return await self._db.write(purge.close, job.subject, evict=evict)
 
-        while not await self._submit.in_turn(room_id, close):
-            if not evict:
-                await self._db.write(purged.end, room_id)
-                raise MatrixError(ErrCode.UNKNOWN, "Users of this server are still in the room", status=400)
-        return Item(item.place, item.item, DONE)
+        return await self._submit.in_turn(job.subject, close)
 
     async def _empty(self, job: Job, item: Item) -> Item:
         """Delete one part of what there is of the room; the detail counts the rows."""
@@ -191,10 +204,6 @@ class DeleteRoom:
             return Item(item.place, item.item, CLAIMED, str(gone))
         await self._db.write(purged.end, job.subject)
         return Item(item.place, item.item, DONE)
-
-    def _deadline(self, job: Job, item: Item, seconds: float) -> float:
-        """When waiting ends that began when this was first asked."""
-        return self._deadlines.setdefault((job.job_id, item.item), self._clock.monotonic() + seconds)
 
 
 def _wanted(job: Job) -> Deletion:

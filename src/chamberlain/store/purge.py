@@ -5,7 +5,7 @@ from typing import Final, LiteralString
 
 import msgspec
 
-from chamberlain.store import kinds, purged
+from chamberlain.store import entering, kinds, purged
 from chamberlain.store.state import drop_room
 from chamberlain.store.tx import Read, Write
 
@@ -67,25 +67,39 @@ async def is_anything_left(tx: Read, room_id: str) -> bool:
     return found is not None or await purged.is_under_way(tx, room_id)
 
 
-async def list_still_in(tx: Read, room_id: str, limit: int) -> list[str]:
-    """Give at most `limit` of our users who are joined, invited or knocking."""
+class Held(msgspec.Struct, frozen=True):
+    """What keeps a room from being closed."""
+
+    users: list[str]
+    """The first of our users who are joined, invited or knocking."""
+    is_entered: bool
+    """Whether a user of ours is being brought into it."""
+
+
+async def held_by(tx: Read, room_id: str, now: int) -> Held:
+    """Give what keeps a room from being closed now (ms)."""
+    entered = await entering.find_version(tx, room_id, now) is not None
+    return Held(await _still_in(tx, room_id), entered)
+
+
+async def _still_in(tx: Read, room_id: str) -> list[str]:
     rows = await tx.all(
         "SELECT user_id FROM memberships WHERE room_id = :room_id AND local AND membership = ANY(:in_room)"
-        " ORDER BY user_id LIMIT :limit",
+        " ORDER BY user_id LIMIT :rows",
         room_id=room_id,
         in_room=list(_IN_ROOM),
-        limit=limit,
+        rows=ROWS,
     )
     return [row[0] for row in rows]
 
 
 async def close(tx: Write, room_id: str, *, evict: bool) -> bool:
-    """Nothing leads to the room any more; False where users of ours are still in it.
+    """Nothing leads to the room any more, and it is being purged; False where users of ours are still in it.
 
     With `evict` these are out of it without any event, some in each call.
     """
     await tx.value("SELECT head_seq FROM rooms WHERE room_id = :room_id FOR UPDATE", room_id=room_id)
-    inside = await list_still_in(tx, room_id, ROWS)
+    inside = await _still_in(tx, room_id)
     if inside and evict:
         await tx.run(
             "DELETE FROM memberships WHERE room_id = :room_id AND user_id = ANY(:users)",
@@ -96,6 +110,7 @@ async def close(tx: Write, room_id: str, *, evict: bool) -> bool:
             tx.place(kinds.MEMBERSHIP, user_id, room_id).write(_NOTE_LEFT, user_id=user_id, room_id=room_id)
     if inside:
         return False
+    await purged.begin(tx, room_id)
     for sql in _CLOSING:
         await tx.run(sql, room_id=room_id)
     tx.place(kinds.ROOM, room_id, "purge")

@@ -65,7 +65,6 @@ async def counts(tx: Read) -> dict[str, int]:
 
 async def empty(db: Database, room_id: str) -> None:
     """Purge a room as a job does."""
-    await db.write(purged.begin, room_id)
     assert await db.write(purge.close, room_id, evict=False)
     for part in purge.PARTS:
         while await db.write(purge.delete_some, room_id, part):
@@ -103,10 +102,15 @@ async def test_a_room_is_closed_when_nobody_of_ours_is_in_it(db: Database) -> No
 
     assert not await db.write(purge.close, ROOM, evict=False)
     assert not changes
-    assert await db.read(purge.list_still_in, ROOM, 10) == [ALICE, "@b:b"]
+    assert await db.read(purge.held_by, ROOM, 5) == purge.Held([ALICE, "@b:b"], is_entered=False)
+    await db.write(entering.begin, ROOM, "10", 6)
+    assert (await db.read(purge.held_by, ROOM, 5)).is_entered
+    assert not (await db.read(purge.held_by, ROOM, 6)).is_entered
+    assert not await db.read(purged.is_under_way, ROOM)
     assert not await db.write(purge.close, ROOM, evict=True)
     assert await db.write(purge.close, ROOM, evict=True)
 
+    assert await db.read(purged.is_under_way, ROOM)
     assert [(c.kind, c.entity, c.ref) for c in changes] == [
         (kinds.MEMBERSHIP, ALICE, ROOM),
         (kinds.MEMBERSHIP, "@b:b", ROOM),
