@@ -63,6 +63,24 @@ async def test_items_are_claimed_settled_and_counted(db: Database) -> None:
     assert await db.write(jobs.claim, lease, "J", 2) == [Item(2, "c", "claimed")]
 
 
+async def test_an_item_that_takes_longer_comes_again(db: Database) -> None:
+    """It is not counted before its end; what it came to so far is kept."""
+    lease = await started(db)
+    await db.write(jobs.begin, lease, "J", 1001)
+    await db.write(jobs.add_items, lease, "J", 0, ["a", "b"])
+    await db.write(jobs.end_plan, lease, "J")
+    await db.write(jobs.claim, lease, "J", 1)
+    await db.write(jobs.settle, lease, "J", [Item(0, "a", jobs.CLAIMED, "7")])
+
+    assert (await db.read(jobs.get, "J")).done == 0
+    assert await db.write(jobs.claim, lease, "J", 1) == [Item(0, "a", "claimed", "7")]
+    assert await db.read(jobs.detail_of, "J", "a") is None
+    await db.write(jobs.settle, lease, "J", [Item(0, "a", jobs.DONE, "9")])
+    assert (await db.read(jobs.get, "J")).done == 1
+    assert await db.read(jobs.detail_of, "J", "a") == "9"
+    assert await db.write(jobs.claim, lease, "J", 1) == [Item(1, "b", "waiting")]
+
+
 async def test_a_worker_that_lost_its_lease_writes_nothing(db: Database) -> None:
     """What a stalled worker writes after another one took over is refused."""
     old = await started(db)

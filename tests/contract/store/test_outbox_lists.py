@@ -5,8 +5,9 @@ from typing import Any
 from chamberlain.store import destinations, leases, outbox_lists, outbox_queue
 from chamberlain.store.database import Database
 from chamberlain.store.destinations import Destination
-from chamberlain.store.outbox_lists import DestinationRoom, DestinationRow
+from chamberlain.store.outbox_lists import DestinationRoom, DestinationRow, Untold
 from chamberlain.store.outbox_queue import Put, ServerState, Window
+from tests.support.rows import insert
 
 
 async def test_servers_are_listed_by_page(db: Database) -> None:
@@ -61,3 +62,49 @@ async def test_rooms_of_a_server_are_listed(db: Database) -> None:
         2,
     )
     assert await db.snapshot(rooms, "a.test", "b", 0, 1) == ([DestinationRoom("!s", 4)], 2)
+
+
+async def test_servers_that_have_not_been_sent_the_leaves(db: Database) -> None:
+    """Those in the room that were told less than up to the last of our leaves; none where nothing is sent at all."""
+    room = "!r:x"
+    for position, (user, server, membership) in enumerate(
+        (
+            ("@a:x", None, "leave"),
+            ("@b:x", None, "leave"),
+            ("@c:told", "told", "join"),
+            ("@d:late", "late", "join"),
+        ),
+        10,
+    ):
+        await db.write(
+            insert,
+            "events",
+            nid=position,
+            event_id=f"${position}",
+            room_id=room,
+            sender=user,
+            position=position,
+            outgoing=server is None,
+        )
+        await db.write(
+            insert,
+            "memberships",
+            room_id=room,
+            user_id=user,
+            membership=membership,
+            local=server is None,
+            server=server,
+            event_id=f"${position}",
+        )
+    await db.write(insert, "memberships", room_id=room, user_id="@e:gone", server="gone", membership="leave")
+    await db.write(insert, "partial_room_servers", room_id=room, server="said")
+    assert await db.read(outbox_lists.list_untold, room) == []
+    lease = await db.write(leases.take, "outbound:0", "me", 0, 10)
+    assert lease is not None
+    await db.write(outbox_queue.record, lease, 9, {}, {})
+    await db.write_batch(outbox_queue.put, Put(lease, ServerState("told", 11, False)))
+    await db.write_batch(outbox_queue.put, Put(lease, ServerState("late", 10, True)))
+    await db.write(destinations.put_failing, Destination("late", 1, 100, 1, None, "gone"))
+
+    assert await db.read(outbox_lists.list_untold, room) == [Untold("late", 100), Untold("said", 0)]
+    assert await db.read(outbox_lists.list_untold, "!other:x") == []

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chamberlain.store import cursors, directory, kinds, receipts, spaces
+from chamberlain.store import aliases, blocked, cursors, directory, kinds, receipts, rooms, spaces
 from chamberlain.store.connect import open_database
 from chamberlain.store.database import Database
 from chamberlain.store.directory import Wanted
@@ -219,3 +219,41 @@ async def test_a_cursor_never_goes_back(db: Database, told: list[Change]) -> Non
         assert await db.read(cursors.get, "one") == stored
     assert await db.read(cursors.list_profile_changes, last, 9) == []
     assert await db.read(cursors.get, "two") == 0
+
+
+async def test_blocked_rooms(db: Database) -> None:
+    """The first block stays as it is; they are listed by id."""
+    for room, by, now in (("!b:x", "@root:x", 1), ("!a:x", "@root:x", 2), ("!b:x", "@other:x", 3)):
+        await db.write(blocked.block, room, by, now)
+
+    assert await db.read(blocked.find, "!b:x") == blocked.Block("!b:x", "@root:x", 1)
+    assert [one.room_id for one in await db.read(blocked.list_blocked, "", 9)] == ["!a:x", "!b:x"]
+    assert [one.room_id for one in await db.read(blocked.list_blocked, "!a:x", 9)] == ["!b:x"]
+    for _ in range(2):
+        await db.write(blocked.unblock, "!b:x")
+    assert await db.read(blocked.find, "!b:x") is None
+
+
+async def test_an_alias_moves_to_another_room(db: Database) -> None:
+    """Both rooms are told of; one that is there already, or is none, is no news."""
+    await db.write(aliases.add, "#a:x", "!old:x", "@u:x", 1)
+    before = db.position
+    for _ in range(2):
+        await db.write(aliases.move, "#a:x", "!new:x")
+    await db.write(aliases.move, "#none:x", "!new:x")
+
+    assert await db.read(aliases.find_room, "#a:x") == "!new:x"
+    assert await db.read(aliases.find_room, "#none:x") is None
+    assert db.position == before + 2
+
+
+async def test_a_room_that_was_made_is_found(db: Database) -> None:
+    """By who made it, its name, and from when on."""
+    for number, name in enumerate(("One", "Two", "Two")):
+        await db.write(insert, "rooms", room_id=f"!{number}", creator="@u:x", created_at=number)
+        await db.write(insert, "room_summaries", room_id=f"!{number}", name=name)
+
+    assert await db.read(rooms.find_made, "@u:x", "Two", 0) == "!1"
+    assert await db.read(rooms.find_made, "@u:x", "Two", 2) == "!2"
+    assert await db.read(rooms.find_made, "@u:x", "One", 1) is None
+    assert await db.read(rooms.find_made, "@v:x", "Two", 0) is None

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.e2e.synapse.conftest import HERE, newcomer_name
-from tests.support.neighbors import PATIENCE, Neighbor, Person, shared_room
+from tests.support.neighbors import PATIENCE, Neighbor, Person, join_path, shared_room
 from tests.support.server import Client, path
 
 pytestmark = pytest.mark.skipif(HERE == "synapse", reason="Synapse has not all of these operations")
@@ -56,6 +56,27 @@ async def test_an_evacuated_room(
         await guest.sees_member(room, person, "leave")
         assert guest.room(room).state["m.room.member", person.user_id]["sender"] == person.user_id
     assert (await root.request(method, target)).ok() == {"affected": []}
+
+
+async def test_a_deleted_room(
+    root: Client, ada: Person, cleo: Person, ben: Person, dan: Person, locals_and_guest: list[Person]
+) -> None:
+    """All local users leave before the room is gone; whoever joins again through Synapse finds it as it is there."""
+    room = await full_room(ada, cleo, ben, dan)
+    first, second, guest = locals_and_guest
+    await first.turn()
+    target = f"/_synapse/admin/v1/{path('rooms', room)}"
+    answer = (await root.delete(target, {})).ok()
+    assert sorted(answer["kicked_users"]) == sorted([first.user_id, second.user_id])
+    for person in (first, second):
+        await guest.sees_member(room, person, "leave")
+        assert guest.room(room).state["m.room.member", person.user_id]["sender"] == person.user_id
+    (await root.get(target)).error(404, "M_NOT_FOUND")
+    await guest.say(room, "is anybody there?")
+    (await first.post(join_path(room, guest.server.name))).ok()
+    await guest.sees_member(room, first, "join")
+    for speaker, reader in ((first, guest), (guest, first)):
+        await reader.sees(room, await speaker.say(room, "hello again"))
 
 
 async def test_an_evacuated_user(
