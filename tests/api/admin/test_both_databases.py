@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chamberlain.admin.leaving import EVACUATE_ROOM
 from tests.api.admin.asking import DENDRITE, NATIVE, OLD, SYNAPSE, at, calls
-from tests.support.server import Server, test_config
+from tests.support.server import Server, path, test_config, until
 
 
 async def test_once_through(tmp_path: Path, database_url: str) -> None:
@@ -74,3 +74,36 @@ async def test_two_workers(tmp_path: Path, database_url: str) -> None:
     assert (await root.get(f"{NATIVE}/audit/verify")).ok()["ok"]
     await one.stop()
     await two.stop()
+
+
+async def test_every_worker_forgets_a_deleted_room(tmp_path: Path, database_url: str) -> None:
+    """Whoever is asked knows nothing of it, and tells its members that they are out."""
+    from chamberlain.config.cluster import Cluster
+
+    shared = not database_url.startswith("sqlite")
+    config = test_config(tmp_path, database_url, cluster=Cluster(workers=2 if shared else 1))
+    one = await Server.start(config)
+    two = await Server.start(config) if shared else one
+    root, alice, bob = await one.admin(), await one.register("alice"), await one.register("bob")
+    room = await alice.create_room(preset="public_chat")
+    await bob.join(room)
+    bob.server = two
+    await alice.sync()
+    await bob.sync()
+    await bob.say(room, "hello")
+    (await root.delete(at(f"{SYNAPSE}/rooms", room), {})).ok()
+    root.server = two
+
+    async def is_unknown() -> bool:
+        return (await root.get(at(f"{SYNAPSE}/rooms", room))).status == 404
+
+    await until(is_unknown)
+    for client in (alice, bob):
+        left = await client.sync_until(lambda answer: "leave" in answer.get("rooms", {}))
+        assert list(left["rooms"]["leave"]) == [room]
+        assert (await client.put(path("rooms", room, "send", "m.room.message", "t"), {})).status == 403
+        (await client.get(path("rooms", room, "state"))).error(403, "M_FORBIDDEN")
+        assert "rooms" not in (await client.get("sync")).ok()
+    await two.stop()
+    if shared:
+        await one.stop()
