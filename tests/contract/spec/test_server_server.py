@@ -24,6 +24,8 @@ BEYOND = {
     "PUT /_matrix/federation/v1/send_leave/{}/{}",
     "GET /_matrix/key/v2/query/{}/{}",
     "GET /_matrix/key/v2/server/{}",
+    # The method that identity servers use.
+    "POST /_matrix/federation/v1/3pid/onbind",
 }
 
 

@@ -32,12 +32,12 @@ class GetEvents(Request):
 )
 async def get_events(ctx: Context, request: GetEvents) -> Raw:
     """Hear of news as one list of events: of all rooms of the requester, or of one that they may look into."""
-    sync = ctx.services.sync
+    sync, start = ctx.services.sync, request.start or None
     if request.room_id is not None:
-        return Raw(await sync.peeking.events(viewer_of(ctx), request.room_id, request.start, request.timeout))
+        return Raw(await sync.peeking.events(viewer_of(ctx), request.room_id, start, request.timeout))
     if ctx.requester.is_guest:
         raise MatrixError(ErrCode.GUEST_ACCESS_FORBIDDEN, "Guests follow one room at a time")
-    return Raw(await sync.event_stream.next(ctx.requester, request.start, request.timeout))
+    return Raw(await sync.event_stream.next(ctx.requester, start, request.timeout))
 
 
 class GetInitialSync(Request):

@@ -35,6 +35,14 @@ async def exchange_third_party_invite(ctx: Context, request: ExchangeThirdPartyI
     await third_party.exchange(ctx.origin, request.room_id, request.event)
 
 
+# Identity servers use POST, whatever the specification says.
+@endpoint(
+    "POST",
+    "/_matrix/federation/v1/3pid/onbind",
+    auth=Auth.NONE,
+    limit=Limit.HEAVY,
+    errors=(ErrCode.INVALID_PARAM,),
+)
 @endpoint(
     "PUT",
     "/_matrix/federation/v1/3pid/onbind",
