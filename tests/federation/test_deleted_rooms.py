@@ -148,7 +148,7 @@ async def test_nothing_is_deleted_before_the_leaves_are_sent(
 async def test_a_server_that_is_away_is_not_waited_for_for_ever(
     near: Server, alice: Client, bob: Client, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The outcome says that it was not told; it may be refused what it sends later, and keeps its room."""
+    """The outcome says that it was not told; it keeps its room, and the room can come in anew."""
     monkeypatch.setattr(deletion, "PATIENCE_SECONDS", 0.2)
     root = await near.admin()
     room_id = await shared(alice, bob)
@@ -165,8 +165,6 @@ async def test_a_server_that_is_away_is_not_waited_for_for_ever(
     assert (await members(bob, room_id))[alice.user_id] == "join"
     wire.before = None
     await bob.say(room_id, "hello?")
-    far_sent = [p for p in wire.passed if p.origin == "far.test" and "/send/" in p.target]
-    assert await near.app.services.db.read(events_in, room_id) == 0 or far_sent
     (await try_join(alice, room_id, "far.test")).ok()
     await until_said(alice, room_id, "hello?")
 
