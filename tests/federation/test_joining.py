@@ -7,9 +7,11 @@ import orjson
 import pytest
 
 from chamberlain.federation.transport import TransportAnswer
+from chamberlain.rooms import remote_membership
 from tests.support.asgi import Answer
 from tests.support.peer import Asked, Peer
 from tests.support.server import Client, Server, path
+from tests.support.tables import select
 from tests.support.wire import Wire
 
 VERSIONS = ("1", "6", "8", "10", "11", "12")
@@ -165,6 +167,22 @@ async def test_a_hand_made_room_is_joined(peer: Peer, alice: Client) -> None:
     room = peer.room("11").furnish()
     await join(alice, room.room_id)
     assert await members(alice, room.room_id) == {peer.user(): "join", alice.user_id: "join"}
+
+
+async def test_a_room_is_whole_when_its_members_come_soon(
+    near: Server, peer: Peer, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first that a client sees of it has all members, and nothing comes after."""
+    monkeypatch.setattr(remote_membership, "WHOLE_SECONDS", 60.0)
+    room = peer.room().furnish()
+    room.member(peer.user("other"), "join")
+    await join(alice, room.room_id, "peer.test")
+
+    assert await select(near, "SELECT is_partial FROM rooms") in ([(0,)], [(False,)])
+    first = (await alice.sync())["rooms"]["join"][room.room_id]
+    known = {event["state_key"] for event in first["state"]["events"] if event["type"] == "m.room.member"}
+    assert known >= {peer.user(), peer.user("other")}
+    assert "rooms" not in await alice.sync()
 
 
 async def test_a_server_that_only_knows_the_first_version_is_asked_in_that(peer: Peer, alice: Client) -> None:

@@ -17,6 +17,7 @@ from chamberlain.rooms.handshake import Membership as Handshake
 from chamberlain.rooms.joined import is_ours
 from chamberlain.rooms.outside import Outside
 from chamberlain.rooms.pipeline.accept import Accept
+from chamberlain.rooms.pipeline.completion import Completion
 from chamberlain.rooms.pipeline.consequences import MAX_DEPTH
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.rooms.pipeline.imports import Imports
@@ -33,6 +34,8 @@ MAX_CANDIDATES: Final = 10
 """How many servers are asked, one after the other."""
 ENTERING_MS: Final = 10 * 60_000
 """So long at most events of the room wait for the user to be in it."""
+WHOLE_SECONDS: Final = 1.0
+"""So long who has joined waits for the members of the room: of most rooms clients never see that they came later."""
 _PENDING: Final = ("invite", "knock")
 _log = get_logger("rooms")
 
@@ -48,6 +51,7 @@ class RemoteMembership:
         outside: Outside,
         handshakes: Handshakes,
         imports: Imports,
+        completion: Completion,
         accept: Accept,
         server_name: str,
         own_keys: OwnKeys,
@@ -58,6 +62,7 @@ class RemoteMembership:
         self._outside = outside
         self._handshakes = handshakes
         self._imports = imports
+        self._completion = completion
         self._accept = accept
         self._server_name = server_name
         self._own_keys = own_keys
@@ -101,6 +106,7 @@ class RemoteMembership:
 
         event_id = await self._first(candidates, enter)
         await self._outside.forget(room_id, user_id)
+        await self._completion.wait(room_id, WHOLE_SECONDS)
         return event_id
 
     async def join_by_authority(self, user_id: str, room_id: str, content: JsonObject) -> EventID | None:

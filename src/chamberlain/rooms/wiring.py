@@ -234,7 +234,9 @@ def build_rooms(
     outside = Outside(db, clock, ids, checks)
     permission = InvitePermission(db)
     invites = Invites(heads, submit, templates, handshakes, accept, permission, server_name)
-    remote = RemoteMembership(db, clock, heads, outside, handshakes, imports, accept, server_name, own_keys)
+    remote = RemoteMembership(
+        db, clock, heads, outside, handshakes, imports, completion, accept, server_name, own_keys
+    )
     inheritance = Inheritance(db, heads)
     membership = Membership(db, heads, submit, profiles, inheritance, remote, invites)
     address_invites = AddressInvites(heads, submit, membership, profiles, identity_servers)
