@@ -7,6 +7,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 import orjson
@@ -54,6 +55,10 @@ class _HashDetails(msgspec.Struct):
 
 class _Found(msgspec.Struct):
     mappings: dict[str, Any]
+
+
+class _Validity(msgspec.Struct):
+    valid: bool
 
 
 class _Refusal(msgspec.Struct):
@@ -105,6 +110,23 @@ class IdentityServers:
             "sender": sender,
         }
         return await self._ask(address, "POST", "store-invite", body, StoredInvite)
+
+    async def is_key_valid(self, url: str, public_key: str) -> bool:
+        """Whether an identity server still stands by a key, as it says at the URL that it gave for that.
+
+        Raises:
+            MatrixError: UNKNOWN (502), it cannot be reached, or its answer is none.
+        """
+        if not url.startswith("https://"):
+            return False
+        target = f"{url}{'&' if '?' in url else '?'}{urlencode({'public_key': public_key})}"
+        try:
+            got = await self._http.send_json("GET", target, None)
+            if got.status == 200:
+                return msgspec.json.decode(got.body, type=_Validity).valid
+        except (OutboundError, msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            raise _of_no_use(str(error)) from error
+        raise _of_no_use(f"it answers with {got.status}")
 
     async def _ask(
         self, address: Address, method: str, call: str, body: Mapping[str, Any] | None, answer: type[T]

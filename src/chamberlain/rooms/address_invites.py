@@ -5,8 +5,10 @@ from typing import Final
 import msgspec
 
 from chamberlain.accounts.identity_servers import Address, IdentityServers
+from chamberlain.matrix.auth_rules.third_party import signers_of
 from chamberlain.matrix.errors import Forbidden
 from chamberlain.matrix.types import JsonObject, text_of
+from chamberlain.rooms.invites import Invites
 from chamberlain.rooms.joined import must_be_joined
 from chamberlain.rooms.membership import Membership
 from chamberlain.rooms.pipeline.head import Heads
@@ -15,6 +17,8 @@ from chamberlain.rooms.ports import Profiles
 from chamberlain.rooms.power import levels_in
 
 THIRD_PARTY_INVITE: Final = "m.room.third_party_invite"
+MAX_SIGNERS: Final = 3
+"""So many keys that have signed are looked at."""
 _SHOWN: Final = (
     ("room_alias", "m.room.canonical_alias", "alias"),
     ("room_avatar_url", "m.room.avatar", "url"),
@@ -33,12 +37,14 @@ class AddressInvites:
         heads: Heads,
         submit: Submit,
         membership: Membership,
+        invites: Invites,
         profiles: Profiles,
         identity_servers: IdentityServers,
     ) -> None:
         self._heads = heads
         self._submit = submit
         self._membership = membership
+        self._invites = invites
         self._profiles = profiles
         self._identity_servers = identity_servers
 
@@ -81,6 +87,29 @@ class AddressInvites:
             "key_validity_url": first.key_validity_url,
         }
         await self._submit.send(sender, room_id, THIRD_PARTY_INVITE, content, state_key=stored.token)
+
+    async def redeem(self, sender: str, room_id: str, target: str, signed: JsonObject) -> None:
+        """Have the user invited who turned out to have the address of an invitation, as an identity server has signed.
+
+        Only here it is asked whether it still stands by the key: what another server has let pass stays.
+
+        Raises:
+            Forbidden: the room has no such invitation, nobody has signed, or the server does not stand by the key.
+            MatrixError: UNKNOWN (502) where that cannot be asked; INVITE_BLOCKED; as for any other invitation.
+        """
+        original = await self._heads.current(room_id, THIRD_PARTY_INVITE, text_of(signed, "token") or "")
+        invite = {} if original is None else original.content
+        if not await self._is_vouched_for(invite, signed):
+            raise Forbidden("No identity server stands by this invitation")
+        proof = {"display_name": text_of(invite, "display_name") or "", "signed": signed}
+        content: JsonObject = {"membership": "invite", "third_party_invite": proof}
+        await self._invites.invite(sender, room_id, target, content)
+
+    async def _is_vouched_for(self, invite: JsonObject, signed: JsonObject) -> bool:
+        for key, url in list(dict.fromkeys(signers_of(signed, invite)))[:MAX_SIGNERS]:
+            if url is None or await self._identity_servers.is_key_valid(url, key):
+                return True
+        return False
 
     async def _shown(self, sender: str, room_id: str) -> dict[str, str]:
         """What the invitation may tell of the room and of who invites."""

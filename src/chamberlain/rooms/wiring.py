@@ -239,7 +239,7 @@ def build_rooms(
     )
     inheritance = Inheritance(db, heads)
     membership = Membership(db, heads, submit, profiles, inheritance, remote, invites)
-    address_invites = AddressInvites(heads, submit, membership, profiles, identity_servers)
+    address_invites = AddressInvites(heads, submit, membership, invites, profiles, identity_servers)
     create = CreateRoom(
         submit,
         profiles,

@@ -95,12 +95,12 @@ class HttpClient:
         url: str,
         body: bytes | None,
         *,
-        token: str,
+        token: str | None = None,
         timeout: float = TIMEOUT,
         max_bytes: int = MAX_BYTES,
     ) -> OutboundAnswer:
-        """Send JSON, where there is any, with a bearer token; as `post_form` in all else."""
-        headers = {"Authorization": f"Bearer {token}"}
+        """Send JSON and a bearer token, where there are any; as `post_form` in all else."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         return await self._call(method, url, timeout, max_bytes, data=body, headers=headers)

@@ -23,4 +23,4 @@ class Memberships:
         self.invitations = Invitations(
             db, users, heads, rooms.checks, accept, rooms.outside, rooms.invite_permission, own_keys
         )
-        self.third_party_invites = ThirdPartyInvites(heads, rooms.invites, handshakes, name)
+        self.third_party_invites = ThirdPartyInvites(heads, rooms.address_invites, handshakes, name)

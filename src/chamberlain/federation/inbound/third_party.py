@@ -1,7 +1,7 @@
 """Third-party invites that have turned out to be for somebody (server-server API, Third-party invites)."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -9,15 +9,14 @@ from chamberlain.matrix.errors import InvalidParam, MatrixError
 from chamberlain.matrix.event_types import MEMBER
 from chamberlain.matrix.ids import find_server_of, parse_room_id, parse_user_id
 from chamberlain.matrix.remote_errors import RemoteError
-from chamberlain.matrix.types import JsonObject, text_of
+from chamberlain.matrix.types import JsonObject
 from chamberlain.rooms.acl import must_be_allowed
+from chamberlain.rooms.address_invites import AddressInvites
 from chamberlain.rooms.handshake import Handshakes
-from chamberlain.rooms.invites import Invites
 from chamberlain.rooms.joined import is_ours, must_be_ours
 from chamberlain.rooms.pipeline.head import Heads
 from chamberlain.runtime.log import get_logger
 
-THIRD_PARTY_INVITE: Final = "m.room.third_party_invite"
 MAX_BOUND: Final = 50
 """So many invitations of one address are looked at."""
 _log = get_logger("federation")
@@ -46,12 +45,12 @@ class ThirdPartyInvites:
     def __init__(
         self,
         heads: Heads,
-        invites: Invites,
+        address_invites: AddressInvites,
         handshakes: Handshakes,
         server_name: str,
     ) -> None:
         self._heads = heads
-        self._invites = invites
+        self._address_invites = address_invites
         self._handshakes = handshakes
         self._server_name = server_name
 
@@ -61,8 +60,9 @@ class ThirdPartyInvites:
         Raises:
             NotFound: this server is not in the room.
             InvalidParam: it is no invite by a third-party identifier, in this room, that was signed.
-            Forbidden: the room does not let the server, or does not have such a third-party invite.
-            MatrixError: what the invited user's server says against it.
+            Forbidden: the room does not let the server, or does not have such a third-party invite; the identity
+                server does not stand by it any more.
+            MatrixError: what the invited user's server says against it; 502 where the identity server is not there.
         """
         await must_be_ours(self._heads, room_id)
         await must_be_allowed(self._heads, room_id, origin)
@@ -77,7 +77,7 @@ class ThirdPartyInvites:
             or not isinstance(signed, dict)
         ):
             raise InvalidParam("The event is no invite by a third-party identifier")
-        await self._invite(
+        await self._address_invites.redeem(
             parse_user_id(event.get("sender")), room_id, parse_user_id(event.get("state_key")), signed
         )
 
@@ -97,7 +97,7 @@ class ThirdPartyInvites:
         proof = msgspec.to_builtins(signed)
         head = await self._heads.find(room_id)
         if head is not None and is_ours(head):
-            await self._invite(sender, room_id, signed.mxid, proof)
+            await self._address_invites.redeem(sender, room_id, signed.mxid, proof)
             return
         event: JsonObject = {
             "type": MEMBER,
@@ -107,13 +107,3 @@ class ThirdPartyInvites:
             "content": {"membership": "invite", "third_party_invite": {"display_name": "", "signed": proof}},
         }
         await self._handshakes.exchange_third_party_invite(find_server_of(sender) or "", room_id, event)
-
-    async def _invite(self, sender: str, room_id: str, target: str, signed: Any) -> None:
-        token = text_of(signed, "token")
-        original = await self._heads.current(room_id, THIRD_PARTY_INVITE, token or "")
-        shown = None if original is None else text_of(original.content, "display_name")
-        content: JsonObject = {
-            "membership": "invite",
-            "third_party_invite": {"display_name": shown or "", "signed": signed},
-        }
-        await self._invites.invite(sender, room_id, target, content)

@@ -1,14 +1,21 @@
 """Invitations that come of a third-party identifier (Room Versions, the m.room.member rule)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from chamberlain.matrix import canonical_json
 from chamberlain.matrix.auth_rules.verdict import ALLOW, Reject, Verdict
 from chamberlain.matrix.errors import BadJson, InvalidParam
 from chamberlain.matrix.events import Event
 from chamberlain.matrix.signing import ALGORITHM, VerifyKey
-from chamberlain.matrix.types import JsonObject, StateKey
+from chamberlain.matrix.types import JsonObject, StateKey, text_of
+
+
+class Signer(NamedTuple):
+    """A key of an identity server, and where it says whether it still stands by it."""
+
+    public_key: str
+    validity_url: str | None
 
 
 def check_third_party_invite(
@@ -31,36 +38,38 @@ def check_third_party_invite(
         return Reject("The room has no such third-party invite")
     if original.sender != event.sender:
         return Reject("The third-party invite was made by somebody else")
-    if not _is_signed_by_any(signed, list(_public_keys(original.content))):
+    if next(signers_of(signed, original.content), None) is None:
         return Reject("The third-party invite has no valid signature")
     return ALLOW
 
 
-def _public_keys(content: JsonObject) -> Iterator[str]:
-    """The one key and the list of keys that the invite names."""
-    several = content.get("public_keys")
-    entries: list[Any] = [content, *several] if isinstance(several, list) else [content]
-    for entry in entries:
-        key = entry.get("public_key") if isinstance(entry, dict) else None
-        if isinstance(key, str):
-            yield key
-
-
-def _is_signed_by_any(signed: JsonObject, public_keys: list[str]) -> bool:
+def signers_of(signed: JsonObject, invite: JsonObject) -> Iterator[Signer]:
+    """Those of the keys that the content of a third-party invite names which have signed."""
     try:
         message = canonical_json.encode({key: value for key, value in signed.items() if key not in _LEFT_OUT})
     except BadJson:
-        return False
+        return
     signatures = list(_signatures(signed.get("signatures")))
-    for text in public_keys:
-        for key_id, signature in signatures:
-            try:
-                key = VerifyKey.from_base64(text, key_id)
-            except InvalidParam:
-                continue
-            if key.verify(message, signature):
-                return True
-    return False
+    for signer in _named_in(invite):
+        if any(_has_signed(signer, message, *signature) for signature in signatures):
+            yield signer
+
+
+def _named_in(invite: JsonObject) -> Iterator[Signer]:
+    """The one key and the list of keys that the invite names."""
+    several = invite.get("public_keys")
+    entries: list[Any] = [invite, *several] if isinstance(several, list) else [invite]
+    for entry in entries:
+        key = entry.get("public_key") if isinstance(entry, dict) else None
+        if isinstance(key, str):
+            yield Signer(key, text_of(entry, "key_validity_url"))
+
+
+def _has_signed(signer: Signer, message: bytes, key_id: str, signature: str) -> bool:
+    try:
+        return VerifyKey.from_base64(signer.public_key, key_id).verify(message, signature)
+    except InvalidParam:
+        return False
 
 
 def _signatures(signatures: Any) -> Iterator[tuple[str, str]]:
