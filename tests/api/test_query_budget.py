@@ -59,10 +59,15 @@ async def test_sending_costs_the_same_in_a_crowd(
 ) -> None:
     """The number of members is not in it."""
     room = await alice.create_room(preset="public_chat")
-    alone = await cost(statements, lambda: alice.say(room, "hello"))
+
+    async def least() -> int:
+        """Of several tries: what the newcomers' devices give to do goes on in the background."""
+        return min([len(await cost(statements, lambda: alice.say(room, "hello"))) for _ in range(5)])
+
+    alone = await least()
     await crowd(server, room, 30)
 
-    assert len(await cost(statements, lambda: alice.say(room, "hello"))) <= len(alone) + 1
+    assert await least() <= alone + 1
 
 
 async def test_a_sync_without_news_costs_nothing(statements: Statements, alice: Client, bob: Client) -> None:

@@ -101,7 +101,8 @@ async def test_a_message_to_thousands(wire: Wire, tmp_path: Path, clock: FakeClo
             )
         else:
             assert len(got) == COUNT + 1
-            assert len(commits) < 1.2 * COUNT
+            # A transaction is kept before it is sent, and how far it went after it, unless they share a commit.
+            assert len(commits) < 2.1 * COUNT
             assert outbound.figures().destinations == 0
 
 

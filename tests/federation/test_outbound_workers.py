@@ -72,6 +72,36 @@ async def test_each_destination_has_one_sender(
         assert said_to(peer) == ["one", "two"]
 
 
+@pytest.mark.usefixtures("postgres")
+async def test_what_came_before_anybody_saw_to_a_destination_is_told(
+    wire: Wire, tmp_path: Path, clock: FakeClock, postgres: Postgres
+) -> None:
+    """A server that dies soon after its first start, before its workers have shared the destinations."""
+    config = test_config(
+        tmp_path, postgres.new_database(), server_name="near.test", cluster=Cluster(workers=2)
+    )
+    first = await Server.start(config, transport=wire.transport("near.test"), clock=clock)
+    wire.servers = {"first": first}
+    peers = [Peer.on(wire, f"p{number}.test", now=clock.now) for number in range(12)]
+    alice = await first.register("alice")
+    room = await alice.create_room(preset="public_chat")
+    for peer in peers:
+        await join_as(first, room, peer.user())
+    await alice.say(room, "early")
+    assert sum(shard.delivery is not None for shard in first.app.services.federation.outbound._shards) <= 1
+    await kill(first)
+    wire.servers["second"] = await Server.start(config, transport=wire.transport("near.test"), clock=clock)
+
+    async def all_have_it() -> bool:
+        await clock.advance(1)
+        await asyncio.sleep(0.01)
+        return all("early" in said_to(peer) for peer in peers)
+
+    await until(all_have_it)
+    for peer in peers:
+        assert said_to(peer) == ["early"]
+
+
 def edus_to(peer: Peer, kind: str) -> list[Any]:
     """The contents of the EDUs of a type that a peer was sent, in order."""
     return [edu["content"] for txn in peer.transactions for edu in txn["edus"] if edu["edu_type"] == kind]

@@ -26,6 +26,8 @@ SWEEPING: Final = "sweeping"
 
 PATIENCE_SECONDS: Final = 30.0
 """For so long at most it is waited until other servers have been sent the leaves, and until nobody is coming in."""
+GRACE_SECONDS: Final = 3.0
+"""So long a room with other servers in it stays when they were sent the leaves: they may ask for what leads to them."""
 LOOK_SECONDS: Final = 0.1
 SLICE_SECONDS: Final = 0.5
 """After so long the progress is written, and it is looked whether the job is to go on."""
@@ -49,13 +51,20 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Wait:
-    """Until when a job waits at most, and who was made to leave meanwhile, or could not."""
+    """Until when a job waits at most, since when nobody is left to be told, and who was made to leave, or could not."""
 
-    __slots__ = ("ends", "tried")
+    __slots__ = ("ends", "told_since", "tried")
 
     def __init__(self, ends: float) -> None:
         self.ends = ends
+        self.told_since: float | None = None
         self.tried: set[str] = set()
+
+    def has_told(self, now: float) -> bool:
+        """Whether nobody is left to be told for long enough, as of now."""
+        if self.told_since is None:
+            self.told_since = now
+        return now - self.told_since >= GRACE_SECONDS
 
 
 class DeleteRoom:
@@ -153,8 +162,14 @@ class DeleteRoom:
                 await self._leaving.leave(coming, lambda one: (job.subject, one.item))
                 continue
             untold = await self._untold(job.subject)
-            left = wait.ends - self._clock.monotonic()
-            if left <= 0 or not (held.is_entered or self._may_be_told(untold, left)):
+            now = self._clock.monotonic()
+            left = wait.ends - now
+            if held.is_entered or self._may_be_told(untold, left):
+                wait.told_since = None
+                may_close = False
+            else:
+                may_close = wait.has_told(now) or not await self._has_others(job.subject)
+            if left <= 0 or may_close:
                 if await self._try_to_close(job, held):
                     del self._waits[job.job_id]
                     return Item(item.place, item.item, DONE, _not_told(untold))
@@ -166,6 +181,10 @@ class DeleteRoom:
     async def _untold(self, room_id: str) -> list[Untold]:
         untold = await self._db.snapshot(outbox_lists.list_untold, room_id)
         return [one for one in untold if self._gate.permits(one.destination)]
+
+    async def _has_others(self, room_id: str) -> bool:
+        servers = await self._db.read(memberships.servers_in, room_id)
+        return any(map(self._gate.permits, servers))
 
     def _may_be_told(self, untold: Sequence[Untold], seconds: float) -> bool:
         """Whether any of the servers is tried within this time."""

@@ -1,5 +1,7 @@
 """How far followers of the change stream have come."""
 
+from collections.abc import Sequence
+
 from chamberlain.store.tx import Read, Write
 
 
@@ -12,6 +14,14 @@ async def find(tx: Read, name: str) -> int | None:
     """Give the position up to which a follower has worked; None for one that has never run."""
     position: int | None = await tx.value("SELECT position FROM followers WHERE name = :name", name=name)
     return position
+
+
+async def begin(tx: Write, names: Sequence[str], position: int) -> None:
+    """Have followers that have never run begin after a position."""
+    await tx.many(
+        "INSERT INTO followers (name, position) VALUES (:name, :position) ON CONFLICT (name) DO NOTHING",
+        [{"name": name, "position": position} for name in names],
+    )
 
 
 async def advance(tx: Write, name: str, position: int) -> None:

@@ -74,7 +74,6 @@ def worker(db: Database) -> Rooms:
         handshakes=no_handshakes(),
         policy_servers=no_policy_servers(),
         holder="worker",
-        bus=Bus(Clock(), "worker", None),
     )
 
 

@@ -80,7 +80,6 @@ async def workers(db: Database, names: Names) -> AsyncIterator[list[Rooms]]:
             handshakes=no_handshakes(),
             policy_servers=no_policy_servers(),
             holder="worker",
-            bus=Bus(Clock(), "worker", None),
         )
         for _ in range(2)
     ]

@@ -26,10 +26,11 @@ async def test_a_file_is_known_by_its_server_and_its_id(db: Database) -> None:
     """Every field comes back; the same id of another server is another file."""
     odd = msgspec.structs.replace(fetched("m"), quarantined_by="@root:near.test", frozen=True, file_name=None)
     assert await db.write(remote_media.put, odd) == []
-    assert await db.write(remote_media.put, fetched("m", origin="else.test")) == []
+    other = fetched("m", "bb", origin="else.test")
+    assert await db.write(remote_media.put, other) == []
 
     assert await db.read(remote_media.find, "far.test", "m") == odd
-    assert await db.read(remote_media.find, "else.test", "m") == fetched("m", origin="else.test")
+    assert await db.read(remote_media.find, "else.test", "m") == other
     assert await db.read(remote_media.find, "far.test", "none") is None
 
 

@@ -60,6 +60,9 @@ class Outbound:
         if not self._enabled:
             await self._db.write(cursors.forget, "outbound:")
             return
+        # Nobody has to hear of what came before there were others; all that comes from now on counts, whenever and
+        # wherever a shard is taken.
+        await self._db.write(cursors.begin, [shard.name for shard in self._shards], self._db.position)
         for shard in self._shards:
             shard.start()
 

@@ -44,8 +44,7 @@ class Shard:
         self._holder = holder
         self._newcomers = newcomers
         self._patience = patience
-        self._name = f"outbound:{index}"
-        self._first = 0
+        self.name = f"outbound:{index}"
         self._tasks = Tasks()
         self._news = asyncio.Event()
         self._lost = asyncio.Event()
@@ -56,8 +55,7 @@ class Shard:
 
     def start(self) -> None:
         """Begin, as soon as the lease is free."""
-        self._first = self._db.position
-        self._tasks.spawn(f"send as {self._name}", self._hold_forever())
+        self._tasks.spawn(f"send as {self.name}", self._hold_forever())
 
     async def close(self) -> None:
         """Send nothing more, and let another worker have the lease."""
@@ -124,7 +122,7 @@ class Shard:
             try:
                 lease = await self._take()
             except Exception:
-                _log.exception("the lease of a shard could not be taken", shard=self._name)
+                _log.exception("the lease of a shard could not be taken", shard=self.name)
                 lease = None
             if lease is None:
                 await self._clock.sleep(LEASE_SECONDS / 4)
@@ -137,11 +135,11 @@ class Shard:
                 tasks.spawn("follow what others must hear of", self._follow())
                 tasks.spawn("look after destinations", self._tick())
                 await self._lost.wait()
-                _log.warning("another worker has taken over a shard", shard=self._name)
+                _log.warning("another worker has taken over a shard", shard=self.name)
             except LeaseLost:
-                _log.warning("another worker has taken over a shard", shard=self._name)
+                _log.warning("another worker has taken over a shard", shard=self.name)
             except Exception:
-                _log.exception("a shard failed", shard=self._name)
+                _log.exception("a shard failed", shard=self.name)
                 await self._clock.sleep(RETRY_SECONDS)
             finally:
                 await tasks.close()
@@ -150,15 +148,11 @@ class Shard:
     async def _take(self) -> Lease | None:
         now = self._clock.now()
         return await self._db.write(
-            leases.take, self._name, self._holder, now, now + round(LEASE_SECONDS * 1000)
+            leases.take, self.name, self._holder, now, now + round(LEASE_SECONDS * 1000)
         )
 
     async def _begin(self, lease: Lease) -> None:
-        cursor = await self._db.read(cursors.find, self._name)
-        if cursor is None:
-            # Nobody has to hear of what came before there were others.
-            cursor = self._first
-            await self._db.write(outbox_queue.record, lease, cursor, {}, {})
+        cursor = await self._db.read(cursors.get, self.name)
         ledger = Ledger(self._db, lease, cursor, self.is_ours, self._newcomers)
         ahead = await self._db.snapshot(outbox_queue.list_sent_since, cursor)
         delivery = Delivery(
@@ -206,7 +200,7 @@ class Shard:
                 self._lost.set()
                 return
             except Exception:
-                _log.exception("reading what others must hear of failed", shard=self._name)
+                _log.exception("reading what others must hear of failed", shard=self.name)
                 await self._clock.sleep(RETRY_SECONDS)
                 continue
             if not self._news.is_set():
@@ -238,7 +232,7 @@ class Shard:
             except LeaseLost:
                 self._lost.set()
             except Exception:
-                _log.exception("looking after destinations failed", shard=self._name)
+                _log.exception("looking after destinations failed", shard=self.name)
 
     async def save(self) -> None:
         """Have the database know what is for whom, if anything is new."""
