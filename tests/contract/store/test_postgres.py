@@ -1,6 +1,7 @@
 """What only PostgreSQL needs: connections that come and go, and rows of many tables in one statement."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -104,9 +105,11 @@ async def test_a_failure_to_connect_leaves_room_for_the_next_try() -> None:
 
 
 @pytest.fixture
-async def postgres_db(postgres: Postgres, clock: FakeClock) -> Database:
+async def postgres_db(postgres: Postgres, clock: FakeClock) -> AsyncIterator[Database]:
     """A database on PostgreSQL with one connection for reads."""
-    return await open_database(postgres.new_database(), clock.now, pool_size=1)
+    opened = await open_database(postgres.new_database(), clock.now, pool_size=1)
+    yield opened
+    await opened.close()
 
 
 async def sleep(tx: Read) -> None:
@@ -130,7 +133,6 @@ async def test_a_cancelled_read_does_not_harm_the_next(postgres_db: Database, ki
         await reading
 
     assert await getattr(postgres_db, kind)(answer) == 42
-    await postgres_db.close()
 
 
 async def test_a_failed_snapshot_does_not_harm_the_next(postgres_db: Database) -> None:
@@ -149,7 +151,6 @@ async def test_a_failed_snapshot_does_not_harm_the_next(postgres_db: Database) -
         await postgres_db.snapshot(fail)
 
     assert await postgres_db.snapshot(answer) == 42
-    await postgres_db.close()
 
 
 async def put(tx: Write, key: str) -> None:
